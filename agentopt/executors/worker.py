@@ -1,0 +1,54 @@
+"""The child's side of a supervised worker: takes jobs on a socket, evaluates them, answers.
+
+Started as `python -m agentopt.executors.worker FD`. One JSON line in, one out; standard output and error belong to the
+code under evaluation and are flushed before each answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+
+from agentopt.executors.inline import evaluate
+from agentopt.protocols import Job
+from agentopt.task import load_task
+from agentopt.trial import outcome_to_json
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Asks Linux to kill this process when its parent ends, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def main() -> None:
+    """Serves jobs until the socket closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(int(sys.argv[2]))
+    channel = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
+    task = None
+    for line in channel:
+        message = json.loads(line)
+        if "task" in message:
+            task = load_task(message["task"], **message["options"])
+            continue
+        assert task is not None
+        job = Job(message["id"], message["params"], message["seed"])
+        done = evaluate(task, job)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        answer = {"id": done.id, "outcome": outcome_to_json(done.outcome), "seconds": done.seconds}
+        channel.write(json.dumps(answer).encode() + b"\n")
+        channel.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The journal of a run: the only truth on disk about what was asked and what came of it.
+
+Three kinds of record, in order of time: one `run` (what the run is made of), then `asked` (one call of an optimizer and
+the trials it gave) and `finished` (one trial's outcome), and `stopped` where a session of the run ended by itself.
+An optimizer is told a trial exactly when its `finished` record is written, so the order of the `finished` records is
+the order of the tells: replaying the records on a new optimizer gives the state that the killed one had.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from agentopt.errors import JournalError
+from agentopt.log import Log, read_log
+from agentopt.trial import (
+    Json,
+    Outcome,
+    Params,
+    Suggestion,
+    Trial,
+    outcome_from_json,
+    outcome_to_json,
+    suggestion_from_json,
+    suggestion_to_json,
+)
+
+VERSION = 1
+FILE = "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call of the optimizer for up to `n` suggestions, or a foreign suggestion (`n` = 0)."""
+
+    n: int
+    suggestions: tuple[Suggestion, ...]
+    ids: tuple[int, ...]
+    params: tuple[Params, ...]
+    """What is run: the suggestions' params after the task's repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A trial that ended."""
+
+    trial: Trial
+
+
+@dataclass(slots=True)
+class History:
+    """What a journal says: a fold over its records."""
+
+    header: Mapping[str, Json]
+    events: list[Asked | Finished] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    """Finished trials in the order of the tells."""
+    pending: dict[int, tuple[Suggestion, Params]] = field(default_factory=dict)
+    """Trials asked and not finished, by id."""
+    next_id: int = 0
+    elapsed: float = 0.0
+    """Seconds that the run's sessions lasted until the last record."""
+    asking: float = 0.0
+    """Seconds spent in the optimizer, LLM calls included."""
+    stopped: str = ""
+    """Why the last session ended; empty while it runs or where it was killed."""
+    damaged: int = 0
+    """Lines that were torn by a crash."""
+
+    def add(self, record: Mapping[str, Json]) -> None:
+        """Takes the next record."""
+        kind = record.get("event")
+        self.elapsed = max(self.elapsed, float(record.get("t", 0.0)))
+        if kind == "asked":
+            self._add_asked(record)
+        elif kind == "finished":
+            self._add_finished(record)
+        self.stopped = str(record.get("reason", "")) if kind == "stopped" else ""
+
+    def _add_asked(self, record: Mapping[str, Json]) -> None:
+        rows = record["trials"]
+        suggestions = tuple(suggestion_from_json(row) for row in rows)
+        params = tuple(row.get("repaired", row["params"]) for row in rows)
+        event = Asked(record["n"], suggestions, tuple(row["id"] for row in rows), params)
+        for number, suggestion, run in zip(event.ids, suggestions, params, strict=True):
+            self.pending[number] = (suggestion, run)
+            self.next_id = max(self.next_id, number + 1)
+        self.events.append(event)
+        self.asking += float(record.get("seconds", 0.0))
+
+    def _add_finished(self, record: Mapping[str, Json]) -> None:
+        if record["id"] not in self.pending:
+            return
+        suggestion, params = self.pending.pop(record["id"])
+        trial = make_trial(record["id"], suggestion, params, outcome_from_json(record["outcome"]), record["seconds"])
+        self.trials.append(trial)
+        self.events.append(Finished(trial))
+
+
+def make_trial(number: int, suggestion: Suggestion, params: Params, outcome: Outcome, seconds: float) -> Trial:
+    """Returns the trial of a suggestion that was run as `params`."""
+    return Trial(
+        id=number,
+        params=params,
+        outcome=outcome,
+        origin=suggestion.origin,
+        token=suggestion.token,
+        note=suggestion.note,
+        seconds=seconds,
+    )
+
+
+def read_history(run: Path) -> History:
+    """Returns what the journal of a run folder says, whether or not a process is writing it."""
+    records, damaged = read_log(run / FILE)
+    if not records or records[0].get("event") != "run":
+        raise JournalError(f"{run} is not a run folder: its {FILE} has no first record.")
+    if records[0].get("version") != VERSION:
+        raise JournalError(f"{run} was written by another version of agentopt (journal {records[0].get('version')}).")
+    history = History(header=records[0], damaged=damaged)
+    for record in records[1:]:
+        history.add(record)
+    return history
+
+
+class Journal:
+    """The one writer of a run folder's journal; another process that wants to write is refused."""
+
+    def __init__(self, run: Path, header: Mapping[str, Json] | None = None) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self.run = run
+        self._lock = FileLock(run / ".lock", thread_local=False)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise JournalError(f"{run} is in use by another agentopt process; wait for it or stop it first.") from error
+        try:
+            self._log = Log(run / FILE)
+            if header is not None and not (run / FILE).stat().st_size:
+                self._log.append({"event": "run", "version": VERSION, "pid": os.getpid(), **header}, durable=True)
+            self.history = read_history(run)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def asked(
+        self, n: int, suggestions: Sequence[Suggestion], params: Sequence[Params], *, t: float, seconds: float
+    ) -> tuple[int, ...]:
+        """Records a call of the optimizer, and returns the ids of the new trials."""
+        ids = tuple(range(self.history.next_id, self.history.next_id + len(suggestions)))
+        rows = []
+        for number, suggestion, run in zip(ids, suggestions, params, strict=True):
+            row: dict[str, Any] = {"id": number, **suggestion_to_json(suggestion)}
+            if dict(run) != dict(suggestion.params):
+                row["repaired"] = dict(run)
+            rows.append(row)
+        self._append({"event": "asked", "n": n, "trials": rows, "seconds": round(seconds, 6), "t": round(t, 3)})
+        return ids
+
+    def finished(self, number: int, outcome: Outcome, *, seconds: float, t: float) -> Trial:
+        """Records a trial's outcome durably, and returns the trial."""
+        record = {"event": "finished", "id": number, "outcome": outcome_to_json(outcome)}
+        self._append({**record, "seconds": round(seconds, 6), "t": round(t, 3)}, durable=True)
+        return self.history.trials[-1]
+
+    def stopped(self, reason: str, *, t: float) -> None:
+        """Records why this session of the run ends."""
+        self._append({"event": "stopped", "reason": reason, "t": round(t, 3)}, durable=True)
+
+    def close(self) -> None:
+        """Closes the journal and lets other processes have the run folder."""
+        self._log.close()
+        self._lock.release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, record: Mapping[str, Json], *, durable: bool = False) -> None:
+        self._log.append(record, durable=durable)
+        self.history.add(record)
+
+

@@ -1,0 +1,52 @@
+"""Language models: settings, the gateway that asks them, and the backends that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentopt.llm.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from agentopt.llm.gateway import Backend, Gateway
+
+__all__ = ["ModelSettings", "open_gateway"]
+
+
+def open_gateway(settings: ModelSettings, run: Path, seed: int, say: Callable[[str], None]) -> Gateway:
+    """Returns a gateway to the model of a run, which it has started or found where that is needed.
+
+    `run` is the folder of the ledger and the server's log; `say` gets lines on what takes its time. Raises UsageError
+    for a name that is no model, ModelUnavailable where the model cannot be had.
+    """
+    from agentopt.llm.gateway import Gateway
+
+    return Gateway(_backend(settings, run, say), run, settings, seed)
+
+
+def _backend(settings: ModelSettings, run: Path, say: Callable[[str], None]) -> Backend:
+    kind = settings.backend
+    if kind == "scripted" or (kind == "auto" and settings.name.startswith("scripted:")):
+        from agentopt.llm.scripted import scripted_backend
+
+        return scripted_backend(settings.name)
+    if settings.base_url is not None:
+        from agentopt.llm.openai import OpenAIBackend, check_endpoint
+
+        check_endpoint(settings.base_url, settings.name)
+        return OpenAIBackend(settings.name, settings.base_url, settings)
+    if kind == "openai":
+        from agentopt.errors import UsageError
+
+        raise UsageError("The backend openai needs --base-url, the address of the endpoint.")
+    from agentopt.llm import models
+
+    local = models.pull(settings.name, say)
+    if kind == "transformers":
+        from agentopt.llm.transformers import TransformersBackend
+
+        return TransformersBackend(local, settings)
+    from agentopt.llm.served import ServedBackend
+
+    return ServedBackend(local, settings, log=run / "vllm.log", say=say)

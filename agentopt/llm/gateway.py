@@ -1,0 +1,254 @@
+"""The one door to a language model: constrained replies, one repair round, retries, the ledger, and replay from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from agentopt.errors import ModelUnavailable, ReplayMismatch
+from agentopt.ledger import Exchange, Ledger
+from agentopt.llm.settings import ModelSettings
+from agentopt.prompts import render
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+T = TypeVar("T")
+_QUOTED_CHARS = 1500
+"""How much of an unreadable reply is shown back to the model."""
+
+
+class ReplyError(ValueError):
+    """A reply cannot be read; the text tells the model what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """What a reply says, and what had to be mended in it."""
+
+    value: T
+    issues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T]):
+    """The end of one request: a value, or none after the repair round failed too."""
+
+    value: T | None
+    calls: tuple[int, ...]
+    """The exchanges it took, as numbered in the ledger."""
+    reason: str = ""
+    """Why there is no value."""
+    issues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One exchange as a backend sees it."""
+
+    messages: tuple[tuple[str, str], ...]
+    """Pairs of role (`user`, `assistant`) and text."""
+    schema: Mapping[str, Any] | None
+    """The JSON schema that the reply must follow, where the backend can constrain it."""
+    seed: int
+    call: int
+    view: Mapping[str, Any]
+    """What the optimizer knows, for scripted models that compute their reply."""
+    settings: ModelSettings
+
+    @property
+    def text(self) -> str:
+        """The whole prompt as the ledger keeps it."""
+        first, *rest = self.messages
+        return "".join([first[1], *(f"\n\n[{role}]\n{text}" for role, text in rest)])
+
+
+class Backend(Protocol):
+    """A LangChain chat model and how to ask it."""
+
+    chat: BaseChatModel
+    name: str
+    repeatable: bool
+    """Whether the same prompt and seed give the same reply."""
+
+    def options(self, request: Request) -> dict[str, Any]:
+        """Returns the keyword arguments of `chat.invoke` for a request."""
+
+    def transient(self, error: Exception) -> bool:
+        """Whether the same request may succeed when it is sent again."""
+
+    def recover(self) -> bool:
+        """Tries to bring a model back that gives no reply; True where another attempt is worth it."""
+
+    def close(self) -> None:
+        """Lets go of the model."""
+
+
+class Gateway:
+    """Asks one model on behalf of one run."""
+
+    def __init__(self, backend: Backend, run: Path, settings: ModelSettings, seed: int) -> None:
+        self._backend, self._settings, self._seed = backend, settings, seed
+        self._ledger = Ledger(run)
+        self._next = 0
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a run with the same seed gets the same replies."""
+        return self._backend.repeatable
+
+    def ask(
+        self,
+        prompt: str,
+        read: Callable[[str], Read[T]],
+        *,
+        schema: Mapping[str, Any] | None = None,
+        n: int = 1,
+        view: Mapping[str, Any] | None = None,
+    ) -> list[Reply[T]]:
+        """Returns `n` independent replies to a prompt, each read by `read` (which raises ReplyError).
+
+        The requests run concurrently; those whose reply cannot be read are sent once more with the reason. Raises
+        ModelUnavailable when no reply can be had.
+        """
+        requests = [self._request((("user", prompt),), schema, view) for _ in range(n)]
+        first = self._exchange(requests, [None] * n, read)
+        broken = [i for i, (_, reply) in enumerate(first) if reply.value is None]
+        repairs = [self._request(self._repair(requests[i], *first[i]), schema, view) for i in broken]
+        second = self._exchange(repairs, [requests[i].call for i in broken], read)
+        replies = [reply for _, reply in first]
+        for i, (_, reply) in zip(broken, second, strict=True):
+            calls = replies[i].calls + reply.calls
+            replies[i] = Reply(reply.value, calls, reply.reason, reply.issues)
+        return replies
+
+    def close(self) -> None:
+        """Closes the ledger and lets go of the model."""
+        self._ledger.close()
+        self._backend.close()
+
+    def _request(
+        self,
+        messages: tuple[tuple[str, str], ...],
+        schema: Mapping[str, Any] | None,
+        view: Mapping[str, Any] | None,
+    ) -> Request:
+        call, self._next = self._next, self._next + 1
+        seed = int(np.random.SeedSequence([self._seed, 2, call]).generate_state(1)[0] >> 1)
+        return Request(messages, schema, seed, call, view or {}, self._settings)
+
+    def _repair(self, request: Request, text: str, reply: Reply[T]) -> tuple[tuple[str, str], ...]:
+        quoted = text if len(text) <= _QUOTED_CHARS else text[:_QUOTED_CHARS] + " ..."
+        return (*request.messages, ("assistant", quoted), ("user", render("llm/repair", {"reason": reply.reason})))
+
+    def _exchange(
+        self, requests: Sequence[Request], repairs: Sequence[int | None], read: Callable[[str], Read[T]]
+    ) -> list[tuple[str, Reply[T]]]:
+        """Returns each request's text and reply; the recorded ones without asking."""
+
+        def one(request: Request, repaired: int | None) -> tuple[str, Reply[T]]:
+            return self._recall(request, read) or self._send(request, repaired, read)
+
+        if len(requests) <= 1:
+            return [one(request, repaired) for request, repaired in zip(requests, repairs, strict=True)]
+        with ThreadPoolExecutor(self._settings.concurrency) as pool:
+            return list(pool.map(one, requests, repairs))
+
+    def _recall(self, request: Request, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]] | None:
+        recorded = self._ledger.recorded.get(request.call)
+        if recorded is None:
+            return None
+        if recorded.prompt != request.text:
+            raise ReplayMismatch(
+                f"LLM call {request.call} cannot be repeated: the prompt is not the recorded one (a prompt file or a"
+                " version has changed). Resume with the files that the run was started with, or start a new run."
+            )
+        return recorded.reply, _read(recorded.reply, request.call, read)
+
+    def _send(self, request: Request, repaired: int | None, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]]:
+        start = time.perf_counter()
+        message = self._invoke(request)
+        text, usage = str(message.text), message.usage_metadata or {}
+        reply = _read(text, request.call, read)
+        self._ledger.append(
+            Exchange(
+                call=request.call,
+                status="invalid" if reply.value is None else "ok",
+                prompt=request.text,
+                reply=text,
+                model=self._backend.name,
+                sampling=self._sampling(request),
+                repairs=repaired,
+                reason=reply.reason,
+                issues=reply.issues,
+                prompt_tokens=int(usage.get("input_tokens", 0)),
+                completion_tokens=int(usage.get("output_tokens", 0)),
+                seconds=round(time.perf_counter() - start, 4),
+            )
+        )
+        return text, reply
+
+    def _invoke(self, request: Request) -> Any:
+        """Sends a request, again after errors of transport, and once more after the model was brought back."""
+        try:
+            return self._attempt(request)
+        except Exception as error:
+            if not self._backend.transient(error):
+                raise ModelUnavailable(f"The model {self._backend.name} refused a request: {_text(error)}") from error
+            if not self._backend.recover():
+                raise ModelUnavailable(f"The model {self._backend.name} does not answer: {_text(error)}") from error
+        try:
+            return self._attempt(request)
+        except Exception as error:
+            raise ModelUnavailable(
+                f"The model {self._backend.name} was started again and still does not answer: {_text(error)}"
+            ) from error
+
+    def _attempt(self, request: Request) -> Any:
+        import tenacity
+
+        def note(state: tenacity.RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self._ledger.append(
+                Exchange(
+                    call=request.call,
+                    status="error",
+                    prompt="",
+                    reply="",
+                    model=self._backend.name,
+                    sampling=self._sampling(request),
+                    reason=_text(error),
+                    seconds=round(state.seconds_since_start or 0.0, 4),
+                )
+            )
+
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._settings.retries + 1),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=20),
+            retry=tenacity.retry_if_exception(lambda e: isinstance(e, Exception) and self._backend.transient(e)),
+            after=note,
+            reraise=True,
+        )
+        return retrying(self._backend.chat.invoke, list(request.messages), **self._backend.options(request))
+
+    def _sampling(self, request: Request) -> dict[str, Any]:
+        settings = self._settings
+        return {"temperature": settings.temperature, "max_tokens": settings.max_tokens, "seed": request.seed}
+
+
+def _read(text: str, call: int, read: Callable[[str], Read[T]]) -> Reply[T]:
+    try:
+        result = read(text)
+    except ReplyError as error:
+        return Reply(None, (call,), reason=str(error))
+    return Reply(result.value, (call,), issues=result.issues)
+
+
+def _text(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {str(error)[:500]}"

@@ -1,0 +1,79 @@
+"""Any OpenAI-compatible endpoint, the local vLLM server among them, through LangChain's client."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from agentopt.errors import ModelUnavailable
+from agentopt.llm.gateway import Request
+from agentopt.llm.settings import ModelSettings
+
+
+class OpenAIBackend:
+    """Asks a model behind an HTTP endpoint. The key is `$OPENAI_API_KEY`, where the endpoint wants one."""
+
+    repeatable = False
+
+    def __init__(self, name: str, base_url: str, settings: ModelSettings, *, local: bool = False) -> None:
+        """`local`: the endpoint is a vLLM server, which takes chat template arguments."""
+        from langchain_openai import ChatOpenAI
+        from pydantic import SecretStr
+
+        self.name, self._local = name, local
+        self._url = base_url
+        self.chat = ChatOpenAI(
+            model=name,
+            base_url=base_url,
+            api_key=SecretStr("none" if local else os.environ.get("OPENAI_API_KEY", "none")),
+            max_retries=0,
+            timeout=settings.timeout,
+        )
+
+    def options(self, request: Request) -> dict[str, Any]:
+        """Returns the request's sampling, and its schema as a response format."""
+        settings = request.settings
+        out: dict[str, Any] = {
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+            "seed": request.seed,
+        }
+        if request.schema is not None:
+            form = {"name": "reply", "schema": dict(request.schema), "strict": True}
+            out["response_format"] = {"type": "json_schema", "json_schema": form}
+        if self._local:
+            out["extra_body"] = {"chat_template_kwargs": {"enable_thinking": settings.thinking}}
+        return out
+
+    def transient(self, error: Exception) -> bool:
+        """Whether the error is one of transport or of an overloaded server."""
+        import httpx
+        import openai
+
+        kinds = (openai.APIConnectionError, openai.APITimeoutError, openai.RateLimitError, openai.InternalServerError)
+        return isinstance(error, (*kinds, httpx.TransportError, ConnectionError, TimeoutError))
+
+    def recover(self) -> bool:
+        """A foreign endpoint cannot be started again from here."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def check_endpoint(base_url: str, name: str, timeout: float = 10.0) -> None:
+    """Raises ModelUnavailable where nothing answers at the endpoint or it does not serve the model."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"{base_url.rstrip('/')}/models", timeout=timeout, headers=_headers())
+        served = [model["id"] for model in answer.json()["data"]]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnavailable(f"No OpenAI-compatible endpoint answers at {base_url}: {error}.") from error
+    if name not in served:
+        raise ModelUnavailable(f"{base_url} does not serve {name!r}. It serves: {', '.join(served)}.")
+
+
+def _headers() -> dict[str, str]:
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}

@@ -1,0 +1,36 @@
+"""The local vLLM server as a backend: started or found when the run opens, restarted once when it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from agentopt.llm.models import LocalModel
+from agentopt.llm.openai import OpenAIBackend
+from agentopt.llm.settings import ModelSettings
+from agentopt.llm.vllm import ServerOptions, ensure_server
+
+
+class ServedBackend(OpenAIBackend):
+    """Asks the server that holds the model; its log is in the run folder."""
+
+    repeatable = False
+
+    def __init__(self, model: LocalModel, settings: ModelSettings, *, log: Path, say: Callable[[str], None]) -> None:
+        say(f"Starting vLLM with {model.name} (log: {log}) ...")
+        self._server = ensure_server(model, log=log, options=ServerOptions())
+        self._say, self._restarted = say, False
+        super().__init__(self._server.served_name, self._server.base_url, settings, local=True)
+
+    def recover(self) -> bool:
+        """Restarts a dead server, the first time."""
+        if self._restarted or self._server.check():
+            return False
+        self._restarted = True
+        self._say("The model server died; starting it again ...")
+        self._server.restart()
+        return True
+
+    def close(self) -> None:
+        """Stops the server if this run started it."""
+        self._server.stop()

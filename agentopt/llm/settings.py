@@ -1,0 +1,29 @@
+"""Which language model a run asks, and how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelSettings(BaseModel):
+    """The model of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        min_length=1,
+        description="A name of `agentopt list models`, a checkpoint folder, the model's name at --base-url, or"
+        " scripted:FILE.jsonl | scripted:module:function.",
+    )
+    backend: Literal["auto", "vllm", "openai", "transformers", "scripted"] = Field(
+        "auto", description="auto: scripted for scripted:..., openai with a base_url, vllm otherwise."
+    )
+    base_url: str | None = Field(None, description="An OpenAI-compatible endpoint to use instead of a local server.")
+    temperature: float = Field(0.7, ge=0, le=2)
+    max_tokens: int = Field(512, ge=1, description="The longest reply, in tokens.")
+    timeout: float = Field(300.0, gt=0, description="Seconds to wait for one reply.")
+    retries: int = Field(3, ge=0, description="Further attempts after an error of transport, with growing pauses.")
+    concurrency: int = Field(8, ge=1, description="Requests in flight at a time.")
+    thinking: bool = Field(default=False, description="Lets a model that can think do so before it answers.")

@@ -1,0 +1,69 @@
+"""The table of methods: each name, the class that implements it, and what it needs to be built.
+
+A method is one file here and one line in `METHODS`. Its class has a `summary` and an `Options` model (every field
+documented: that is what `agentopt show METHOD` prints), and is built as `Class(problem, options, rng)`, or as
+`Class(problem, options, rng, gateway)` where `options.needs_model`. Any `package.module:Class` of the same shape is
+accepted too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from agentopt.errors import UsageError, unknown
+from agentopt.protocols import Optimizer, Problem
+
+METHODS = {
+    "random": "agentopt.optimizers.random:RandomSearch",
+    "sobol": "agentopt.optimizers.sobol:Sobol",
+    "local": "agentopt.optimizers.local:LocalSearch",
+    "cmaes": "agentopt.optimizers.cmaes:CmaEs",
+    "tpe": "agentopt.optimizers.tpe:Tpe",
+    "llm": "agentopt.optimizers.llm:LlmSearch",
+    "centaur": "agentopt.optimizers.centaur:Centaur",
+}
+
+
+class MethodOptions(BaseModel):
+    """The options of a method; an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the method asks a language model with these options."""
+        return False
+
+
+class Method(Protocol):
+    """What a method's class offers besides being an `Optimizer`."""
+
+    Options: ClassVar[type[MethodOptions]]
+    """Its options, with a description for each."""
+    summary: ClassVar[str]
+    """One line on what it does, with its source."""
+
+    def __call__(self, problem: Problem, options: Any, rng: np.random.Generator, *gateway: Any) -> Optimizer:
+        """Builds the optimizer."""
+
+
+def load_method(name: str) -> Method:
+    """Returns the class of a method; raises UsageError with the nearest name."""
+    if name not in METHODS and ":" not in name:
+        raise unknown("method", name, METHODS)
+    module, _, attribute = METHODS.get(name, name).partition(":")
+    if name not in METHODS:
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"Cannot import the method {name}: {error}.") from error
+        if not hasattr(found, attribute):
+            raise UsageError(f"{module} has no {attribute!r}.")
+    else:
+        found = importlib.import_module(module)
+    method: Method = getattr(found, attribute)
+    return method

@@ -1,0 +1,206 @@
+"""Centaur: CMA-ES and a language model take turns on the slots of each generation.
+
+The idea is that of "Can LLMs Beat Classical Hyperparameter Optimization Algorithms?" (arXiv 2603.24647): CMA-ES shares
+its state with a small model, which proposes some of the trials. `preset=paper` does what the published code does; the
+default differs where `PRESETS` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from agentopt.errors import ModelUnavailable
+from agentopt.llm.gateway import Gateway
+from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
+from agentopt.optimizers.evolution import Member, Slot
+from agentopt.optimizers.sampler import PromptStyle, Proposal, SamplerName, Seen, make_sampler
+from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval
+from agentopt.protocols import Problem
+from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "paper": {
+        "ratio": 0.3,
+        "schedule": "interval",
+        "warmup": 10,
+        "prompt": "centaur/paper",
+        "reply": "object",
+        "recent": 20,
+        "injection": "raw",
+        "failed": "tell",
+        "fallback": "stop",
+        "duplicates": "run",
+        "start": "centre",
+        "choices": "uniform",
+    },
+}
+
+
+class CentaurOptions(CmaEsOptions):
+    """The options of Centaur; those of its CMA-ES are among them."""
+
+    preset: Literal["default", "paper"] = Field(
+        "default",
+        description="paper: what the published code does (every third trial after ten, the mean not shown, the reply"
+        " put in the slot unclipped, failures told, no fallback). Sets the options below that are not given.",
+    )
+    ratio: float | Literal["auto"] = Field(
+        "auto",
+        description="The share of trials that the model proposes, after the warm-up; auto: starts at 0.3 and follows"
+        " how its trials rank within their generations, between 0.05 and 0.6.",
+    )
+    schedule: Literal["diffusion", "interval"] = Field(
+        "diffusion", description="diffusion: the exact ratio; interval: every round(1/ratio)-th trial (published code)."
+    )
+    warmup: int = Field(10, ge=0, description="Trials before the model's first turn.")
+    sampler: SamplerName = Field(
+        "llm",
+        description="Who takes the model's turns: llm, or a model-free control: incumbent (a Gaussian step around the"
+        " best trial), uniform, advisor (CMA-ES's own candidate).",
+    )
+    injection: Literal["clipped", "raw", "none"] = Field(
+        "clipped",
+        description="What CMA-ES learns from the model's trials: clipped to the Mahalanobis length of injected points,"
+        " raw, or nothing.",
+    )
+    failed: Literal["reissue", "tell"] = Field(
+        "reissue",
+        description="A failed trial of the model: its slot goes out again with CMA-ES's own candidate, or it is told"
+        " and ranks last.",
+    )
+    fallback: Literal["advisor", "stop"] = Field(
+        "advisor",
+        description="A reply that stays unreadable: CMA-ES's own candidate runs, tagged fallback, or the run stops"
+        " (resumable).",
+    )
+    duplicates: Literal["fallback", "run"] = Field(
+        "fallback", description="A configuration that was evaluated before: replaced like an unreadable reply, or run."
+    )
+    prompt: str = Field("centaur/propose", description="The prompt file under prompts/, without its ending.")
+    reply: Literal["array", "object"] = Field(
+        "array", description="The form of configurations in prompts and replies: values in order, or by name."
+    )
+    recent: int = Field(10, ge=1, description="Recent trials shown: at least this many, at most twice as many.")
+    best: int = Field(5, ge=1, description="Best trials shown.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
+
+    @model_validator(mode="after")
+    def _check(self) -> CentaurOptions:
+        if self.ratio != "auto" and not 0 <= float(self.ratio) <= 1:
+            raise ValueError(f"ratio is {self.ratio}; it is a share from 0 to 1, or auto")
+        if self.schedule == "interval" and self.ratio == "auto":
+            raise ValueError("schedule=interval needs a fixed ratio")
+        return self
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the turns are a language model's."""
+        return self.sampler == "llm"
+
+
+class Centaur:
+    """CMA-ES whose slots a sampler fills in part."""
+
+    summary: ClassVar[str] = (
+        "CMA-ES shares its state with a language model that proposes part of the trials (arXiv 2603.24647)."
+    )
+    Options = CentaurOptions
+
+    def __init__(
+        self, problem: Problem, options: CentaurOptions, rng: np.random.Generator, gateway: Gateway | None = None
+    ) -> None:
+        self._options = options
+        self._search = MixedEvolution(problem, options, rng, clip_foreign=options.injection == "clipped")
+        style = PromptStyle(options.prompt, options.reply, options.recent, options.best)
+        # The sampler draws from a stream of its own, so that CMA-ES sees the same numbers with every sampler.
+        self._sampler = make_sampler(options.sampler, problem, rng.spawn(1)[0], gateway, style)
+        self._seen = Seen(problem.space)
+        self._problem = problem
+        self._count = 0
+        if options.ratio == "auto":
+            self._share: AdaptiveShare | ErrorDiffusion | Interval = AdaptiveShare()
+        elif options.schedule == "interval":
+            self._share = Interval(float(options.ratio))
+        else:
+            self._share = ErrorDiffusion(float(options.ratio))
+        self._reissued: set[int] = set()
+
+    def ask(self, n: int) -> list[Suggestion]:
+        """Returns free slots of the running generation, the sampler's turns filled by it."""
+        suggestions = []
+        while len(suggestions) < n and (found := self._search.candidate()) is not None:
+            suggestions.append(self._fill(*found))
+            self._count += 1
+        return suggestions
+
+    def tell(self, trial: Trial) -> None:
+        """Fills the trial's slot by the stated rules; a foreign trial is only shown to the sampler."""
+        self._seen.add(trial)
+        if trial.token is None:
+            self._count += 1
+            return
+        if not self._search.holds(trial.token):
+            return
+        turn = trial.origin in (Origin.LLM, Origin.CONTROL)
+        loss = trial.value if trial.complete else None
+        if turn and (self._options.injection == "none" or (loss is None and self._options.failed == "reissue")):
+            self._reissued.add(trial.token)
+            self._search.reopen(trial.token)
+            if isinstance(self._share, AdaptiveShare):
+                self._share.missed()
+            return
+        members = self._search.settle(trial.token, trial.params, loss, foreign=turn)
+        if members:
+            self._end_generation(members)
+
+    def explain(self) -> Mapping[str, Json]:
+        """Returns CMA-ES's state, and the share of the sampler."""
+        return {**self._search.explain(), "share": round(self._share.ratio, 4), "asked": self._count}
+
+    def _fill(self, slot: Slot, own: dict[str, Value]) -> Suggestion:
+        note: dict[str, Json] = {"generation": slot.generation, "slot": slot.index}
+        # A reissued slot has had its turn.
+        turn = slot.token not in self._reissued and self._count >= self._options.warmup and self._share.next(self._count)
+        if not turn:
+            return Suggestion(own, Origin.CMAES, slot.token, note)
+        state = {**self._search.explain(), "slot": slot.index}
+        proposal = self._sampler.propose(self._seen, state, own, 1)[0]
+        note.update(proposal.note)
+        reason = self._refuse(proposal)
+        if reason:
+            if self._options.fallback == "stop" and proposal.params is None:
+                raise ModelUnavailable(f"The model's reply could not be used ({reason}), and fallback=stop.")
+            if isinstance(self._share, AdaptiveShare):
+                self._share.missed()
+            return Suggestion(own, Origin.FALLBACK, slot.token, {**note, "reason": reason})
+        assert proposal.params is not None
+        origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
+        return Suggestion(proposal.params, origin, slot.token, note)
+
+    def _refuse(self, proposal: Proposal) -> str:
+        """Returns why a proposal cannot be run, or nothing."""
+        if proposal.params is None:
+            return proposal.reason
+        repaired: Params = self._problem.space.repair(proposal.params)
+        if self._options.duplicates == "fallback" and self._seen.has(repaired):
+            return "duplicate"
+        self._seen.mark(repaired)
+        return ""
+
+    def _end_generation(self, members: list[Member]) -> None:
+        if isinstance(self._share, AdaptiveShare):
+            turns = [m.loss for m in members if m.foreign]
+            own = [m.loss for m in members if not m.foreign]
+            self._share.learn(turns, own)
+        self._reissued = set()

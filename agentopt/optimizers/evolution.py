@@ -1,0 +1,206 @@
+"""A CMA-ES distribution over the unit cube, handed out slot by slot and updated once per generation.
+
+The strategy itself is pycma's (Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv 1604.00772). What this module
+adds is what pycma's ask and tell leave open: slots that may be filled in any order, points that somebody else put in a
+slot (Hansen, "Injecting External Solutions Into CMA-ES", arXiv 1110.4181), evaluations that failed, the box, and
+restarts with a doubled population (Auger and Hansen, "A Restart CMA Evolution Strategy With Increasing Population
+Size", CEC 2005).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agentopt.space import Cube
+
+_RESAMPLES = 20
+"""How often a point outside the box is drawn anew before it is clipped to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in a generation, and the strategy's own candidate for it."""
+
+    token: int
+    generation: int
+    index: int
+    point: Cube
+
+
+@dataclass(slots=True)
+class _Member:
+    slot: Slot
+    out: bool = False
+    point: Cube | None = None
+    """What was evaluated; None until then."""
+    loss: float | None = None
+    """None: it failed."""
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One evaluated slot of the generation that was just completed."""
+
+    token: int
+    loss: float | None
+    foreign: bool
+
+
+class Evolution:
+    """One CMA-ES run over [0, 1]^d; d = 1 gets a second coordinate that means nothing, which pycma needs."""
+
+    def __init__(
+        self,
+        start: Cube,
+        sigma: float,
+        rng: np.random.Generator,
+        *,
+        popsize: int | None = None,
+        least_std: Cube | None = None,
+        clip_foreign: bool = True,
+    ) -> None:
+        """`start`: the first mean, shape (d,); `least_std`: the smallest standard deviation per coordinate.
+
+        With `clip_foreign`, a foreign point counts in the update at no more than the Mahalanobis length
+        sqrt(d) + 2 d / (d + 2) from the mean (arXiv 1110.4181, section 3).
+        """
+        self.dimension = len(start)
+        pad = max(0, 2 - self.dimension)
+        self._start = np.concatenate([start, np.full(pad, 0.5)])
+        self._least_std = np.concatenate([np.zeros(self.dimension) if least_std is None else least_std, np.zeros(pad)])
+        self._sigma0, self._rng, self._clip_foreign = sigma, rng, clip_foreign
+        self._next_token = 0
+        self.generation = 0
+        self.restarts = 0
+        self._strategy = self._new_strategy(self._start, popsize)
+        self._members: dict[int, _Member] = {}
+        self._open_generation()
+
+    @property
+    def popsize(self) -> int:
+        """The number of slots in a generation."""
+        return int(self._strategy.popsize)
+
+    @property
+    def mean(self) -> Cube:
+        """The mean of the distribution, shape (d,), inside the box."""
+        return np.clip(np.asarray(self._strategy.mean)[: self.dimension], 0.0, 1.0)
+
+    @property
+    def sigma(self) -> float:
+        """The step size."""
+        return float(self._strategy.sigma)
+
+    @property
+    def covariance(self) -> Cube:
+        """The covariance of the distribution, step size included, shape (d, d)."""
+        scaled = float(self._strategy.sigma) ** 2 * np.asarray(self._strategy.C)
+        return np.array(scaled[: self.dimension, : self.dimension])
+
+    def next_slot(self) -> Slot | None:
+        """Hands out the next free slot of the generation; None while all are out or filled."""
+        for member in self._members.values():
+            if not member.out:
+                member.out = True
+                return member.slot
+        return None
+
+    def reopen(self, token: int) -> None:
+        """Takes a slot back unfilled: it is handed out again, as if nothing had been evaluated."""
+        self._members[token].out = False
+
+    def settle(self, token: int, point: Cube, loss: float | None, *, foreign: bool) -> list[Member]:
+        """Fills a slot with what was evaluated at `point`; `loss` None: it failed, and ranks last.
+
+        Returns the members of the generation when this completed it, else nothing.
+        """
+        member = self._members[token]
+        member.point, member.loss, member.foreign = point, loss, foreign
+        if any(m.point is None for m in self._members.values()):
+            return []
+        complete = [Member(m.slot.token, m.loss, m.foreign) for m in self._members.values()]
+        self._update()
+        self._open_generation()
+        return complete
+
+    def holds(self, token: int | None) -> bool:
+        """Whether the token is that of a slot of this generation which is out."""
+        return token in self._members and self._members[token].point is None
+
+    def _update(self) -> None:
+        """Updates the distribution; a generation in which everything failed teaches nothing and is drawn again."""
+        members = list(self._members.values())
+        losses = [m.loss for m in members if m.loss is not None]
+        if losses:
+            worst = max(losses)
+            last = worst + max(1.0, abs(worst))
+            points = [self._for_update(m) for m in members]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values = [last if m.loss is None else m.loss for m in members]
+                self._strategy.tell(points, values, check_points=False)
+                stopped = self._strategy.stop()
+            if stopped:
+                self._restart()
+        self.generation += 1
+
+    def _for_update(self, member: _Member) -> Cube:
+        assert member.point is not None
+        pad = len(self._start) - self.dimension
+        point = np.concatenate([member.point, np.full(pad, 0.5)])
+        if member.foreign and self._clip_foreign:
+            mean, d = np.asarray(self._strategy.mean), len(self._start)
+            longest = math.sqrt(d) + 2 * d / (d + 2)
+            length = float(self._strategy.mahalanobis_norm(point - mean))
+            if length > longest:
+                point = mean + (point - mean) * (longest / length)
+        return point
+
+    def _open_generation(self) -> None:
+        self._members = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            points = self._strategy.ask()
+            for index, drawn in enumerate(points):
+                point = np.asarray(drawn)
+                for _ in range(_RESAMPLES):
+                    if _inside(point):
+                        break
+                    point = np.asarray(self._strategy.ask(1)[0])
+                slot = Slot(self._next_token, self.generation, index, np.clip(point, 0.0, 1.0)[: self.dimension])
+                self._members[slot.token] = _Member(slot)
+                self._next_token += 1
+
+    def _restart(self) -> None:
+        """Starts anew at a uniform point with twice the population: the distribution had converged."""
+        self.restarts += 1
+        self._strategy = self._new_strategy(self._rng.random(len(self._start)), 2 * self.popsize)
+
+    def _new_strategy(self, start: Cube, popsize: int | None) -> Any:
+        import cma
+
+        options = {
+            "verbose": -9,
+            "randn": lambda *shape: self._rng.standard_normal(shape),
+            "seed": math.nan,
+            "minstd": self._least_std,
+            "maxiter": math.inf,
+            "tolflatfitness": 10,
+            "tolfunhist": 1e-13,
+            "tolx": 1e-9,
+        }
+        if popsize is not None:
+            options["popsize"] = popsize
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return cma.CMAEvolutionStrategy(start, self._sigma0, options)
+
+
+def _inside(point: Cube) -> bool:
+    return bool(np.all((point >= 0.0) & (point <= 1.0)))

@@ -1,0 +1,93 @@
+"""Turns whatever an evaluation returns or raises into a typed outcome."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from agentopt.protocols import Objective
+from agentopt.trial import Outcome, Status
+
+_ERROR_CHARS = 2000
+
+
+def guarded(call: Callable[[], object], objectives: Sequence[Objective]) -> Outcome:
+    """Returns the outcome of a call: what it returned, read by `outcome_of`, or the failure that it raised."""
+    try:
+        returned = call()
+    except MemoryError as error:
+        return failure(Status.OOM, f"MemoryError: {error}".rstrip(": "))
+    except (Exception, SystemExit) as error:
+        oom = "OutOfMemory" in type(error).__name__ or "out of memory" in str(error).lower()
+        return failure(Status.OOM if oom else Status.FAILED, _describe(error))
+    return returned if isinstance(returned, Outcome) else outcome_of(returned, objectives)
+
+
+def outcome_of(returned: object, objectives: Sequence[Objective]) -> Outcome:
+    """Returns the outcome that a returned value stands for.
+
+    A number is the value of the only objective; a sequence holds one number per objective, in order; a mapping holds
+    each objective by its name, further numbers as metrics, and may hold `status` (a `Status`, for a failure that the
+    code noticed by itself) with `error`. Anything else is a failed outcome that says what was expected.
+    """
+    if isinstance(returned, Mapping):
+        return _from_mapping(returned, objectives)
+    values = list(returned) if isinstance(returned, (tuple, list)) else [returned]
+    if len(values) != len(objectives):
+        names = ", ".join(objective.name for objective in objectives)
+        return failure(Status.FAILED, f"returned {len(values)} values for {len(objectives)} objectives ({names})")
+    return _from_values(values, objectives, {})
+
+
+def failure(status: Status, error: str) -> Outcome:
+    """Returns an outcome without values; a long error keeps its end, where the cause stands."""
+    return Outcome(status=status, error=error if len(error) <= _ERROR_CHARS else f"...{error[-_ERROR_CHARS:]}")
+
+
+def _from_mapping(returned: Mapping[Any, Any], objectives: Sequence[Objective]) -> Outcome:
+    numbers = {str(k): float(v) for k, v in returned.items() if _is_number(v) and math.isfinite(v)}
+    if "status" in returned:
+        try:
+            status = Status(str(returned["status"]))
+        except ValueError:
+            known = ", ".join(status.value for status in Status)
+            return failure(Status.FAILED, f"returned the status {returned['status']!r:.60}; known: {known}")
+        if status is not Status.COMPLETE:
+            return Outcome(status=status, metrics=numbers, error=str(returned.get("error", ""))[-_ERROR_CHARS:])
+    missing = [objective.name for objective in objectives if objective.name not in returned]
+    if missing:
+        held = ", ".join(str(name) for name in returned)[:200] or "nothing"
+        return failure(Status.FAILED, f"returned no {', '.join(missing)}; it holds {held}")
+    names = {objective.name for objective in objectives}
+    metrics = {name: number for name, number in numbers.items() if name not in names}
+    return _from_values([returned[objective.name] for objective in objectives], objectives, metrics)
+
+
+def _from_values(values: Sequence[object], objectives: Sequence[Objective], metrics: Mapping[str, float]) -> Outcome:
+    numbers = []
+    for value, objective in zip(values, objectives, strict=True):
+        if not _is_number(value):
+            return failure(Status.FAILED, f"{objective.name} is {value!r:.80}, a {type(value).__name__}, not a number")
+        number = float(value)  # type: ignore[arg-type]
+        if not math.isfinite(number):
+            return failure(Status.FAILED, f"{objective.name} is {number}, not a finite number")
+        numbers.append(number)
+    return Outcome(status=Status.COMPLETE, values=tuple(numbers), metrics=metrics)
+
+
+def _is_number(value: object) -> bool:
+    """Whether `value` is a real number or an array of one (numpy, torch), and no bool."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, Real):
+        return True
+    shape = getattr(value, "shape", None)
+    return shape is not None and tuple(shape) in ((), (1,)) and hasattr(value, "__float__")
+
+
+def _describe(error: BaseException) -> str:
+    lines = traceback.format_exception(error)
+    return "".join(lines).strip()

@@ -1,0 +1,128 @@
+"""The seams of the workbench: what a task, an optimizer and an executor must offer, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from agentopt.space import SearchSpace
+from agentopt.trial import Json, Outcome, Params, Suggestion, Trial, Value
+
+Isolation: TypeAlias = Literal["inline", "process"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One quantity to optimize, in the task's own units."""
+
+    name: str = "value"
+    direction: Literal["minimize", "maximize"] = "minimize"
+    reference: float | None = None
+    """The worst value that still counts, for hypervolumes, in the task's units."""
+
+    def loss(self, value: float) -> float:
+        """Returns the value to be minimised; its own inverse."""
+        return -value if self.direction == "maximize" else value
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What an optimizer may know of a task."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    description: str = ""
+    trials: int | None = None
+    """The budget in trials, where there is one."""
+
+
+class Task(Protocol):
+    """A blackbox: a space, objectives, and an evaluation that never raises for what happens inside it."""
+
+    @property
+    def name(self) -> str:
+        """The name that `load_task` takes."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """One objective or more."""
+
+    @property
+    def isolation(self) -> Isolation:
+        """`inline` for cheap trusted code, `process` for everything else."""
+
+    @property
+    def timeout(self) -> float | None:
+        """The wall seconds one evaluation may take; None: no limit."""
+
+    def evaluate(self, params: Params, seed: int = 0) -> Outcome:
+        """Evaluates a configuration; the same params and seed give the same outcome where the task can promise it."""
+
+    def repair(self, params: Params) -> dict[str, Value]:
+        """Returns the configuration with every constraint of the task satisfied."""
+
+    def describe(self) -> str:
+        """Returns what the task is about, for prompts and people."""
+
+
+class Optimizer(Protocol):
+    """A search: no I/O, no clock, all randomness from the generator it was given. It minimises.
+
+    Its state is a function of the calls it received, so a run is resumed by making the same calls again.
+    """
+
+    def ask(self, n: int) -> list[Suggestion]:
+        """Returns up to `n` suggestions; fewer, or none, where it must first be told pending ones.
+
+        A call that returns nothing changes nothing. With no suggestion pending, at least one is returned until the
+        search is exhausted.
+        """
+
+    def tell(self, trial: Trial) -> None:
+        """Takes a finished trial, in minimised values; in any order, its own or a foreign one (token None)."""
+
+    def explain(self) -> Mapping[str, Json]:
+        """Returns its state in the user's units: for prompts, reports and people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One evaluation to be run."""
+
+    id: int
+    params: Params
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One evaluation that ended."""
+
+    id: int
+    outcome: Outcome
+    seconds: float
+
+
+class Executor(Protocol):
+    """Where trials run."""
+
+    @property
+    def capacity(self) -> int:
+        """How many jobs may be in flight."""
+
+    def submit(self, job: Job) -> None:
+        """Starts a job; at most `capacity` at a time."""
+
+    def wait(self, timeout: float | None) -> Sequence[Done]:
+        """Returns the jobs that ended, at least one unless `timeout` seconds passed first."""
+
+    def cancel(self, job_id: int, reason: str) -> Done:
+        """Stops a job in flight with its whole process tree, and returns it as timed out for the stated reason."""
+
+    def close(self) -> None:
+        """Stops everything that is still running."""

@@ -1,0 +1,412 @@
+"""The search space: what a configuration may be, and its picture in the unit cube."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+from agentopt.errors import UsageError, unknown
+from agentopt.trial import Params, Value
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Cube: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+"""A point of the unit cube, shape (d,), one coordinate per parameter in the order of the space."""
+
+_STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$", max_length=120)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Float:
+    """A real parameter in [low, high]; with `log` its logarithm is what is searched."""
+
+    name: Name
+    low: float
+    high: float
+    log: bool = False
+    default: float | None = None
+    type: Literal["float"] = Field("float", kw_only=True, repr=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> Float:
+        _check_range(self, self.low, self.high, self.log, self.default)
+        return self
+
+    def encode(self, value: Value) -> float:
+        """Returns the coordinate in [0, 1] of a value."""
+        x = float(value)
+        if self.log:
+            x, low, high = math.log(max(x, self.low)), math.log(self.low), math.log(self.high)
+        else:
+            low, high = self.low, self.high
+        return min(1.0, max(0.0, (x - low) / (high - low)))
+
+    def decode(self, u: float) -> float:
+        """Returns the value at a coordinate; coordinates outside [0, 1] are clipped."""
+        u = min(1.0, max(0.0, u))
+        if self.log:
+            x = math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
+        else:
+            x = self.low + u * (self.high - self.low)
+        return min(self.high, max(self.low, x))
+
+    def clip(self, value: Any) -> float:
+        """Returns the nearest admissible value; raises ValueError when `value` is no finite number."""
+        return min(self.high, max(self.low, _number(self.name, value)))
+
+    def schema(self) -> dict[str, Any]:
+        """Returns the JSON schema of one value."""
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+    @property
+    def levels(self) -> None:
+        """The number of distinct values: not finite."""
+        return None
+
+    def describe(self) -> str:
+        """Returns the range in words, for prompts and people."""
+        return f"real, {self.low:g} to {self.high:g}{', log scale' if self.log else ''}"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Int:
+    """An integer parameter in [low, high]: every `step`-th integer, or with `powers_of=b` the powers of b in the range.
+
+    A value that is not on the grid goes to the nearest one that is, ties down.
+    """
+
+    name: Name
+    low: int
+    high: int
+    log: bool = False
+    default: int | None = None
+    step: int = Field(1, ge=1, kw_only=True)
+    powers_of: int | None = Field(None, ge=2, kw_only=True)
+    type: Literal["int"] = Field("int", kw_only=True, repr=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> Int:
+        _check_range(self, self.low, self.high, self.log or self.powers_of is not None, self.default)
+        if self.powers_of is not None and self.step != 1:
+            raise ValueError(f"Int {self.name!r}: step and powers_of cannot both be given")
+        if len(self.grid) < 2:
+            raise ValueError(f"Int {self.name!r}: fewer than two values between low and high")
+        if self.default is not None and self.clip(self.default) != self.default:
+            raise ValueError(f"Int {self.name!r}: default {self.default} is not one of its values")
+        return self
+
+    @cached_property
+    def grid(self) -> Sequence[int]:
+        """All admissible values, ascending."""
+        if self.powers_of is None:
+            return range(self.low, self.high + 1, self.step)
+        powers, power = [], 1
+        while power <= self.high:
+            if power >= self.low:
+                powers.append(power)
+            power *= self.powers_of
+        return tuple(powers)
+
+    @property
+    def levels(self) -> int:
+        """The number of distinct values."""
+        return len(self.grid)
+
+    def encode(self, value: Value) -> float:
+        """Returns the coordinate of a value: the middle of the cell that decodes to it."""
+        number = int(value)
+        if self.powers_of is not None or self.step != 1:
+            return (self.grid.index(self.clip(number)) + 0.5) / len(self.grid)
+        low, high = self.low - 0.5, self.high + 0.5
+        if self.log:
+            u = (math.log(max(number, self.low)) - math.log(low)) / (math.log(high) - math.log(low))
+        else:
+            u = (number - low) / (high - low)
+        return min(1.0, max(0.0, u))
+
+    def decode(self, u: float) -> int:
+        """Returns the value whose cell holds a coordinate; coordinates outside [0, 1] are clipped."""
+        u = min(1.0, max(0.0, u))
+        if self.powers_of is not None or self.step != 1:
+            return self.grid[min(len(self.grid) - 1, int(u * len(self.grid)))]
+        low, high = self.low - 0.5, self.high + 0.5
+        x = math.exp(math.log(low) + u * (math.log(high) - math.log(low))) if self.log else low + u * (high - low)
+        return min(self.high, max(self.low, math.floor(x + 0.5)))
+
+    def clip(self, value: Any) -> int:
+        """Returns the nearest admissible value; raises ValueError when `value` is no finite number."""
+        x = min(float(self.high), max(float(self.low), _number(self.name, value)))
+        if self.powers_of is not None:
+            return min(self.grid, key=lambda power: (abs(power - x), power))
+        index = math.ceil((x - self.low) / self.step - 0.5)
+        return self.grid[min(len(self.grid) - 1, max(0, index))]
+
+    def schema(self) -> dict[str, Any]:
+        """Returns the JSON schema of one value."""
+        if self.powers_of is not None or self.step != 1:
+            return {"type": "integer", "enum": list(self.grid)}
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    def describe(self) -> str:
+        """Returns the range in words, for prompts and people."""
+        if self.powers_of is not None:
+            return f"one of {', '.join(map(str, self.grid))}"
+        step = f", in steps of {self.step}" if self.step != 1 else ""
+        return f"integer, {self.low} to {self.high}{step}{', log scale' if self.log else ''}"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Choice:
+    """A categorical parameter: one of `choices`, which have no order."""
+
+    name: Name
+    choices: tuple[bool | int | float | str, ...]
+    default: bool | int | float | str | None = None
+    type: Literal["choice"] = Field("choice", kw_only=True, repr=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> Choice:
+        if len(self.choices) < 2:
+            raise ValueError(f"Choice {self.name!r}: choices needs two values or more, not {len(self.choices)}")
+        if len({_key(choice) for choice in self.choices}) < len(self.choices):
+            raise ValueError(f"Choice {self.name!r}: choices has a value twice")
+        if self.default is not None and _key(self.default) not in {_key(choice) for choice in self.choices}:
+            raise ValueError(f"Choice {self.name!r}: default {self.default!r} is not one of its choices")
+        return self
+
+    @property
+    def levels(self) -> int:
+        """The number of choices."""
+        return len(self.choices)
+
+    def index(self, value: Any) -> int:
+        """Returns the position of a value; raises ValueError for one that is not a choice."""
+        keys = [_key(choice) for choice in self.choices]
+        if _key(value) not in keys:
+            raise ValueError(f"{self.name}: {value!r} is not one of {', '.join(map(str, self.choices))}")
+        return keys.index(_key(value))
+
+    def encode(self, value: Value) -> float:
+        """Returns the coordinate of a choice: the middle of its cell."""
+        return (self.index(value) + 0.5) / len(self.choices)
+
+    def decode(self, u: float) -> Value:
+        """Returns the choice whose cell holds a coordinate."""
+        return self.choices[min(len(self.choices) - 1, int(min(1.0, max(0.0, u)) * len(self.choices)))]
+
+    def clip(self, value: Any) -> Value:
+        """Returns the choice equal to `value`; raises ValueError when there is none."""
+        return self.choices[self.index(value)]
+
+    def schema(self) -> dict[str, Any]:
+        """Returns the JSON schema of one value."""
+        return {"enum": list(self.choices)}
+
+    def describe(self) -> str:
+        """Returns the choices in words, for prompts and people."""
+        return f"one of {', '.join(str(choice) for choice in self.choices)}"
+
+
+Parameter: TypeAlias = Float | Int | Choice
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AtLeast:
+    """A repair: `name` is raised to `times` x `other` where it is lower."""
+
+    name: Name
+    other: Name
+    times: float = Field(1.0, gt=0)
+
+    def describe(self) -> str:
+        """Returns the constraint in words, for prompts and people."""
+        factor = "" if self.times == 1 else f"{self.times:g} * "
+        return f"{self.name} >= {factor}{self.other} (a lower {self.name} is raised to it)"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SearchSpace:
+    """An ordered set of parameters, and the constraints between them as repairs."""
+
+    parameters: tuple[Annotated[Parameter, Field(discriminator="type")], ...]
+    repairs: tuple[AtLeast, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> SearchSpace:
+        if not self.parameters:
+            raise ValueError("the space has no parameter")
+        names = [parameter.name for parameter in self.parameters]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the space has two parameters named {', '.join(map(repr, twice))}")
+        for repair in self.repairs:
+            for name in (repair.name, repair.other):
+                if name not in names:
+                    raise ValueError(f"a repair names {name!r}, which is not a parameter")
+                if isinstance(self[name], Choice):
+                    raise ValueError(f"a repair names {name!r}, which is a choice: it has no order")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @cached_property
+    def choice_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which coordinates are choices: shape (d,)."""
+        return np.array([isinstance(parameter, Choice) for parameter in self.parameters])
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
+        """Returns a configuration drawn uniformly from the unit cube, repaired."""
+        return self.repair(self.decode(rng.random(len(self))))
+
+    def encode(self, params: Params) -> Cube:
+        """Returns the configuration's point in the unit cube, shape (d,)."""
+        return np.array([parameter.encode(params[parameter.name]) for parameter in self.parameters])
+
+    def decode(self, u: Cube | Sequence[float]) -> dict[str, Value]:
+        """Returns the configuration at a point of shape (d,); coordinates outside [0, 1] are clipped."""
+        return {p.name: p.decode(float(x)) for p, x in zip(self.parameters, u, strict=True)}
+
+    def defaults(self) -> dict[str, Value] | None:
+        """Returns the default configuration, repaired; None unless every parameter has a default."""
+        values = {p.name: p.default for p in self.parameters if p.default is not None}
+        return self.repair(cast("dict[str, Value]", values)) if len(values) == len(self) else None
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        """Returns `params` in the space's order and types; raises UsageError for a wrong name or value."""
+        for name in params:
+            if name not in self.names:
+                raise unknown("parameter", name, self.names)
+        missing = [name for name in self.names if name not in params]
+        if missing:
+            raise UsageError(f"The configuration lacks {', '.join(missing)}.")
+        try:
+            return {p.name: p.clip(params[p.name]) for p in self.parameters}
+        except ValueError as error:
+            raise UsageError(f"The configuration cannot be used: {error}.") from error
+
+    def contains(self, params: Params) -> bool:
+        """Whether `params` has exactly the space's names, with values it admits (repairs are not looked at)."""
+        if set(params) != set(self.names):
+            return False
+        try:
+            return all(_key(p.clip(params[p.name])) == _key(params[p.name]) for p in self.parameters)
+        except ValueError:
+            return False
+
+    def repair(self, params: Params) -> dict[str, Value]:
+        """Returns `params` with every constraint satisfied, by the rule that the constraint states."""
+        repaired = dict(params)
+        for rule in self.repairs:
+            parameter, least = self[rule.name], rule.times * float(repaired[rule.other])
+            if float(repaired[rule.name]) < least:
+                value = parameter.clip(least)
+                if isinstance(parameter, Int) and value < least:
+                    value = next((v for v in parameter.grid if v >= least), parameter.grid[-1])
+                repaired[rule.name] = value
+        return repaired
+
+    def json_schema(self, form: Literal["object", "array"] = "object") -> dict[str, Any]:
+        """Returns the JSON schema of a configuration, for constrained decoding.
+
+        `object` has one property per parameter; `array` has the values alone, in the space's order, which costs a
+        language model fewer tokens.
+        """
+        schemas = [parameter.schema() for parameter in self.parameters]
+        if form == "array":
+            return {
+                "type": "array",
+                "prefixItems": schemas,
+                "items": False,
+                "minItems": len(schemas),
+                "maxItems": len(schemas),
+            }
+        return {
+            "type": "object",
+            "properties": dict(zip(self.names, schemas, strict=True)),
+            "required": list(self.names),
+            "additionalProperties": False,
+        }
+
+    def to_optuna(self) -> dict[str, BaseDistribution]:
+        """Returns Optuna's distribution of each parameter; powers become a log-scaled integer, to be clipped."""
+        from optuna import distributions as od
+
+        out: dict[str, BaseDistribution] = {}
+        for p in self.parameters:
+            if isinstance(p, Float):
+                out[p.name] = od.FloatDistribution(p.low, p.high, log=p.log)
+            elif isinstance(p, Int):
+                out[p.name] = od.IntDistribution(
+                    p.grid[0], p.grid[-1], log=p.log or p.powers_of is not None, step=1 if p.log else p.step
+                )
+            else:
+                out[p.name] = od.CategoricalDistribution(p.choices)
+        return out
+
+    def key(self, params: Params) -> tuple[Value, ...]:
+        """Returns a hashable identity of a configuration: equal exactly for equal configurations."""
+        return tuple(params[name] for name in self.names)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the space as journals write it."""
+        return cast("dict[str, Any]", _ADAPTER.dump_python(self, mode="json"))
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> SearchSpace:
+        """Returns the space that `to_json` wrote."""
+        return _ADAPTER.validate_python(record)
+
+
+_ADAPTER: TypeAdapter[SearchSpace] = TypeAdapter(SearchSpace)
+
+
+def as_space(parameters: SearchSpace | Iterable[Parameter]) -> SearchSpace:
+    """Returns a space from a list of parameters, or the space itself."""
+    return parameters if isinstance(parameters, SearchSpace) else SearchSpace(tuple(parameters))
+
+
+def _key(value: Any) -> tuple[str, Any]:
+    """Tells True from 1 while taking 1 and 1.0 for the same."""
+    return ("bool", value) if isinstance(value, bool) else ("value", value)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"{name}: {value!r:.80} is not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: {str(value)[:40]} is not a finite number")
+    return number
+
+
+def _check_range(parameter: Float | Int, low: float, high: float, log: bool, default: float | None) -> None:
+    kind, name = type(parameter).__name__, parameter.name
+    if low >= high:
+        raise ValueError(f"{kind} {name!r}: low ({low:g}) must be below high ({high:g})")
+    if log and low <= 0:
+        raise ValueError(f"{kind} {name!r}: a log scale needs low above 0, not {low:g}")
+    if default is not None and not low <= default <= high:
+        raise ValueError(f"{kind} {name!r}: default {default:g} is outside [{low:g}, {high:g}]")

@@ -1,0 +1,171 @@
+"""The loop of a run: ask, journal, evaluate, journal, tell. Read this first.
+
+Nothing here knows an algorithm, a model or a screen. The optimizer's state is rebuilt on resume by making the recorded
+calls again, so what follows a crash is what would have followed without it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from agentopt.errors import ReplayMismatch, RunError
+from agentopt.journal import Asked, History, Journal
+from agentopt.protocols import Done, Executor, Job, Objective, Optimizer, Task
+from agentopt.trial import Origin, Params, Suggestion, Trial, suggestion_to_json
+
+
+class Stop(StrEnum):
+    """Why a session of a run ended."""
+
+    TRIALS = "trials"
+    """The budget of trials is spent."""
+    SECONDS = "seconds"
+    """The budget of wall seconds is spent."""
+    EXHAUSTED = "exhausted"
+    """The optimizer has nothing left to suggest."""
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may spend over all its sessions; None: no limit."""
+
+    trials: int | None
+    seconds: float | None = None
+
+
+def minimised(trial: Trial, objectives: Sequence[Objective]) -> Trial:
+    """Returns the trial as optimizers are told it: every objective is to be minimised."""
+    if not trial.complete or all(objective.direction == "minimize" for objective in objectives):
+        return trial
+    values = tuple(o.loss(v) for o, v in zip(objectives, trial.values, strict=True))
+    return replace(trial, outcome=replace(trial.outcome, values=values))
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Returns the evaluation seed of a trial: a function of the run's seed and the trial's id alone."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+class Study:
+    """One run of an optimizer on a task."""
+
+    def __init__(
+        self,
+        task: Task,
+        optimizer: Optimizer,
+        executor: Executor,
+        journal: Journal,
+        budget: Budget,
+        *,
+        seed: int,
+        first: Sequence[Suggestion] = (),
+        watch: Callable[[History], None] = lambda _: None,
+    ) -> None:
+        """`first` are suggestions to be run before the optimizer is asked; `watch` sees the history after each step."""
+        self._task, self._optimizer, self._executor, self._journal = task, optimizer, executor, journal
+        self._budget, self._seed, self._first, self._watch = budget, seed, first, watch
+        self._start = time.monotonic() - journal.history.elapsed
+        self._flying: set[int] = set()
+
+    @property
+    def history(self) -> History:
+        """What the journal says so far."""
+        return self._journal.history
+
+    def run(self) -> Stop:
+        """Runs until a budget is spent, and returns which; every error leaves a resumable run folder."""
+        stop = Stop.ERROR
+        try:
+            self._replay()
+            stop = self._loop()
+        except KeyboardInterrupt:
+            stop = Stop.INTERRUPTED
+        except RunError:
+            raise
+        finally:
+            self._executor.close()
+            self._journal.stopped(stop.value, t=self._now())
+            self._watch(self.history)
+        return stop
+
+    def _now(self) -> float:
+        return time.monotonic() - self._start
+
+    def _loop(self) -> Stop:
+        for number, (_, params) in self.history.pending.items():
+            self._submit(number, params)
+        while True:
+            if self._seconds_left() <= 0:
+                for number in sorted(self._flying):
+                    self._finish(self._executor.cancel(number, "stopped: the run's time budget was spent"))
+                return Stop.SECONDS
+            while asked := self._ask():
+                pass
+            if not self._flying:
+                return Stop.EXHAUSTED if asked is None else Stop.TRIALS
+            left = self._seconds_left()
+            for done in self._executor.wait(None if left == np.inf else max(0.0, left)):
+                self._finish(done)
+
+    def _ask(self) -> int | None:
+        """Asks for as many trials as may start now, and starts them; None: the optimizer had nothing to give."""
+        room = self._executor.capacity - len(self._flying)
+        if self._budget.trials is not None:
+            room = min(room, self._budget.trials - self.history.next_id)
+        if room <= 0:
+            return 0
+        start = time.perf_counter()
+        if self.history.next_id < len(self._first):
+            n, suggestions = 0, list(self._first[self.history.next_id :][:room])
+        else:
+            n, suggestions = room, self._optimizer.ask(room)
+        if not suggestions:
+            return None
+        params = [self._task.repair(suggestion.params) for suggestion in suggestions]
+        ids = self._journal.asked(n, suggestions, params, t=self._now(), seconds=time.perf_counter() - start)
+        self._watch(self.history)
+        for number, run in zip(ids, params, strict=True):
+            self._submit(number, run)
+        return len(ids)
+
+    def _submit(self, number: int, params: Params) -> None:
+        self._flying.add(number)
+        self._executor.submit(Job(number, params, trial_seed(self._seed, number)))
+
+    def _finish(self, done: Done) -> None:
+        self._flying.discard(done.id)
+        trial = self._journal.finished(done.id, done.outcome, seconds=done.seconds, t=self._now())
+        self._optimizer.tell(minimised(trial, self._task.objectives))
+        self._watch(self.history)
+
+    def _seconds_left(self) -> float:
+        return np.inf if self._budget.seconds is None else self._budget.seconds - self._now()
+
+    def _replay(self) -> None:
+        """Makes the recorded calls on the new optimizer, and checks that it answers as it did."""
+        for event in self.history.events:
+            if isinstance(event, Asked):
+                if event.n and _as_written(self._optimizer.ask(event.n)) != _as_written(event.suggestions):
+                    raise ReplayMismatch(
+                        f"Trial {event.ids[0]} of {self._journal.run} cannot be repeated: the optimizer now suggests"
+                        " something else. Resume with the versions that config.toml names, or start a new run."
+                    )
+            else:
+                self._optimizer.tell(minimised(event.trial, self._task.objectives))
+
+
+def _as_written(suggestions: Sequence[Suggestion]) -> list[object]:
+    return [json.loads(json.dumps(suggestion_to_json(suggestion))) for suggestion in suggestions]
+
+
+def baseline(params: Params) -> Suggestion:
+    """Returns the suggestion of a task's default configuration."""
+    return Suggestion(params, Origin.BASELINE)

@@ -1,0 +1,246 @@
+"""Tasks: how a name, a file, a folder or a function becomes something that can be evaluated."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentopt.errors import UsageError, unknown
+from agentopt.outcomes import guarded
+from agentopt.paths import data_dirs
+from agentopt.protocols import Isolation, Objective, Task
+from agentopt.space import SearchSpace, as_space
+from agentopt.trial import Outcome, Params, Value
+
+ENTRY_POINTS = "agentopt.tasks"
+DEFAULT_TASK = "autoresearch-surrogate"
+DEFAULT_TIMEOUT = 3600.0
+"""Wall seconds for one evaluation of a user's task that states no limit of its own."""
+
+
+@dataclass(frozen=True)
+class FunctionTask:
+    """A task made of a Python function of the parameters, which may also take `seed`."""
+
+    name: str
+    space: SearchSpace
+    function: Callable[..., object]
+    objectives: tuple[Objective, ...] = (Objective(),)
+    description: str = ""
+    repairer: Callable[[dict[str, Value]], Params] | None = None
+    isolation: Isolation = "inline"
+    timeout: float | None = None
+    optimum: float | None = None
+    """The best value there is, where it is known, in the task's units."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Source, licence and the like, for `agentopt show`."""
+
+    @cached_property
+    def _takes_seed(self) -> bool:
+        parameters = inspect.signature(self.function).parameters
+        return "seed" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+    def evaluate(self, params: Params, seed: int = 0) -> Outcome:
+        """Evaluates a configuration of this space; what the function raises becomes a failed outcome."""
+        extra = {"seed": seed} if self._takes_seed else {}
+        return guarded(lambda: self.function(dict(params), **extra), self.objectives)
+
+    def repair(self, params: Params) -> dict[str, Value]:
+        """Returns the configuration with the space's repairs and the task's own applied, inside the space."""
+        repaired = self.space.repair(params)
+        if self.repairer is None:
+            return repaired
+        return self.space.complete(self.repairer(dict(repaired)))
+
+    def describe(self) -> str:
+        """Returns what the task is about."""
+        return self.description
+
+
+def load_task(name: str, **options: Any) -> Task:
+    """Returns the task of a name; raises UsageError naming what is wrong and where.
+
+    A name is one of: a task in `./tasks` or among the built-in ones (`hartmann6`; `sphere-14`: the task `sphere`, made
+    with the variant `14`), a Python file or module and the function in it (`my.py:evaluate`, `package.mod:evaluate`), a
+    folder with a `task.toml` or `task.py`, or a name under the entry point group `agentopt.tasks`.
+    """
+    head, _, attribute = name.rpartition(":")
+    if head and not Path(name).exists():
+        return _from_module(name, import_code(head), attribute, options)
+    if name.endswith(".py") and Path(name).is_file():
+        return _from_module(f"{name}:evaluate", import_code(name), "evaluate", options)
+    if Path(name).is_dir() and any((Path(name) / file).is_file() for file in ("task.toml", "task.py")):
+        return _from_folder(name, Path(name), "", options)
+    found = _find(name)
+    if found is not None:
+        return _from_folder(name, found[0], found[1], options)
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            return _call_factory(name, entry.load(), "", options)
+    raise unknown("task", name, task_names())
+
+
+def task_folders() -> dict[str, Path]:
+    """Returns the folder of each task in `./tasks` and among the built-in ones, by name."""
+    folders: dict[str, Path] = {}
+    for place in data_dirs("tasks"):
+        for folder in sorted(place.iterdir()):
+            if (folder / "task.toml").is_file() or (folder / "task.py").is_file():
+                folders.setdefault(folder.name, folder)
+    return folders
+
+
+def task_names() -> list[str]:
+    """Returns the names that can be loaded, with the variants that families of tasks state."""
+    names: list[str] = []
+    for name, folder in task_folders().items():
+        variants: Sequence[str] = ()
+        if (folder / "task.py").is_file():
+            variants = getattr(_load_file(folder / "task.py"), "VARIANTS", ())
+        names.extend([f"{name}-{variant}" for variant in variants] or [name])
+    return names + [entry.name for entry in entry_points(group=ENTRY_POINTS)]
+
+
+def _find(name: str) -> tuple[Path, str] | None:
+    """Returns the folder of a task, and the variant that the rest of its name is."""
+    folders = task_folders()
+    for known in sorted(folders, key=len, reverse=True):
+        if name == known or name.startswith(f"{known}-"):
+            return folders[known], name[len(known) + 1 :]
+    return None
+
+
+def _from_folder(name: str, folder: Path, variant: str, options: Mapping[str, Any]) -> Task:
+    if (folder / "task.toml").is_file():
+        from agentopt.command import load_command_task
+
+        if variant:
+            raise unknown("task", name, task_names())
+        return load_command_task(folder / "task.toml", options)
+    module = _load_file(folder / "task.py")
+    if hasattr(module, "make"):
+        return _call_factory(name, module.make, variant, options)
+    return _from_module(name, module, "evaluate", options)
+
+
+def _call_factory(name: str, factory: Callable[..., Task], variant: str, options: Mapping[str, Any]) -> Task:
+    known = [p for p in inspect.signature(factory).parameters if p != "variant"]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of task {name}:", option, known)
+    if variant and "variant" not in inspect.signature(factory).parameters:
+        raise unknown("task", name, task_names())
+    extra = {"variant": variant} if "variant" in inspect.signature(factory).parameters else {}
+    try:
+        return factory(**extra, **options)
+    except (ValidationError, ValueError) as error:
+        raise UsageError(f"Task {name}: {_explain(error)}") from error
+
+
+def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping[str, Any]) -> Task:
+    """Returns the task of a module that holds `space` and a function; see the README for what else it may hold."""
+    where = getattr(module, "__file__", None) or module.__name__
+    function = getattr(module, attribute, None)
+    if function is None or not callable(function):
+        functions = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
+        raise unknown(f"function in {where}:", attribute, functions)
+    for option in options:
+        raise unknown(f"option of task {name}:", option, ())
+    if not hasattr(module, "space"):
+        raise UsageError(f'{where} holds no `space`: add one, as in  space = [Float("x", 0, 1)].')
+    try:
+        space = as_space(module.space)
+    except (ValidationError, ValueError, TypeError) as error:
+        raise UsageError(f"{where}: space: {_explain(error)}") from error
+    return FunctionTask(
+        name=name,
+        space=space,
+        function=function,
+        objectives=as_objectives(getattr(module, "objectives", None), where),
+        description=str(getattr(module, "description", None) or module.__doc__ or function.__doc__ or "").strip(),
+        repairer=getattr(module, "repair", None),
+        isolation=getattr(module, "isolation", "process"),
+        timeout=getattr(module, "timeout", DEFAULT_TIMEOUT),
+    )
+
+
+def as_objectives(given: Iterable[Objective | str] | None, where: str) -> tuple[Objective, ...]:
+    """Returns the objectives that a module states: `Objective`s or names to be minimised; one called `value` if none."""
+    if given is None:
+        return (Objective(),)
+    objectives = []
+    for item in [given] if isinstance(given, (str, Objective)) else given:
+        if not isinstance(item, (str, Objective)):
+            raise UsageError(f"{where}: objectives: {item!r:.80} is neither an Objective nor a name.")
+        objectives.append(Objective(item) if isinstance(item, str) else item)
+    names = [objective.name for objective in objectives]
+    if not objectives or len(set(names)) < len(names):
+        raise UsageError(f"{where}: objectives: one or more with different names are needed, not {names}.")
+    return tuple(objectives)
+
+
+def import_code(head: str) -> ModuleType:
+    """Imports a file (`my.py`) or a module (`package.mod`), from the working directory too."""
+    if head.endswith(".py") or "/" in head:
+        path = Path(head)
+        if not path.is_file():
+            raise UsageError(f"There is no file {head}.")
+        return _load_file(path)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(head)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"Cannot import {head}: {error}.") from error
+    except Exception as error:
+        raise UsageError(f"{head} cannot be loaded: {_explain(error)}") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Executes a Python file as a module of its own; its folder is importable to it."""
+    path = path.resolve()
+    name = f"agentopt_task_{abs(hash(str(path))):x}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        sys.modules.pop(name, None)
+        raise
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        raise UsageError(f"{path} cannot be loaded: {_explain(error)}") from error
+    return module
+
+
+def _explain(error: BaseException) -> str:
+    """Returns an error in one line: pydantic's as `field: what is wrong`."""
+    if isinstance(error, ValidationError):
+        parts = []
+        for item in error.errors(include_url=False):
+            place = ".".join(str(part) for part in item["loc"])
+            text = str(item["msg"]).removeprefix("Value error, ")
+            given = "" if item["type"] == "value_error" else f" (given {item['input']!r:.60})"
+            parts.append(f"{error.title}: {place + ': ' if place else ''}{text}{given}")
+        return "; ".join(parts) + "."
+    return f"{type(error).__name__}: {error}"
+
+

@@ -1,0 +1,154 @@
+"""The frozen values that travel through a run: what is suggested, what came of it, and the trial that holds both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+Value: TypeAlias = float | int | str | bool
+Params: TypeAlias = Mapping[str, Value]
+Json: TypeAlias = Any
+"""A value that `json` can write: what a note or a metric may hold."""
+
+_NOTHING: Mapping[str, Json] = MappingProxyType({})
+
+
+class Status(StrEnum):
+    """How an evaluation ended. Only `COMPLETE` carries objective values."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    INVALID = "invalid"
+    PRUNED = "pruned"
+
+
+class Origin(StrEnum):
+    """Who proposed a trial."""
+
+    BASELINE = "baseline"
+    """The task's default configuration."""
+    USER = "user"
+    """A configuration that the user asked for."""
+    RANDOM = "random"
+    SOBOL = "sobol"
+    CMAES = "cmaes"
+    TPE = "tpe"
+    LOCAL = "local"
+    LLM = "llm"
+    FALLBACK = "fallback"
+    """A classical proposal made in place of an LLM's that could not be used."""
+    CONTROL = "control"
+    """A classical step made in place of the LLM on purpose: the model-free twin of a method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One configuration that an optimizer wants evaluated."""
+
+    params: Params
+    origin: Origin
+    token: int | None = None
+    """The optimizer's own handle, given back unchanged in the trial that it is told; None: nobody waits for it."""
+    note: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    """What a report may show about how the suggestion came to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an evaluation gave, in the task's own units."""
+
+    status: Status
+    values: tuple[float, ...] = ()
+    """One finite number per objective when complete, else empty."""
+    metrics: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    error: str = ""
+    """Why the evaluation did not complete."""
+
+    def __post_init__(self) -> None:
+        if (self.status is Status.COMPLETE) != bool(self.values):
+            raise ValueError(f"an outcome has values exactly when it is complete: {self.status}, {self.values}")
+        if not all(math.isfinite(v) for v in self.values):
+            raise ValueError(f"objective values must be finite: {self.values}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluated configuration: `params` are those that were run, after every rounding and repair."""
+
+    id: int
+    params: Params
+    outcome: Outcome
+    origin: Origin
+    token: int | None = None
+    note: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    seconds: float = 0.0
+    """Wall seconds of the evaluation, as the supervisor measured them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the trial has objective values."""
+        return self.outcome.status is Status.COMPLETE
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The objective values; empty unless complete."""
+        return self.outcome.values
+
+    @property
+    def value(self) -> float:
+        """The first objective's value; infinity unless complete. For minimised trials, as optimizers are told."""
+        return self.outcome.values[0] if self.complete else math.inf
+
+
+def suggestion_to_json(suggestion: Suggestion) -> dict[str, Json]:
+    """Returns the suggestion as the journal writes it."""
+    record: dict[str, Json] = {"params": dict(suggestion.params), "origin": suggestion.origin.value}
+    if suggestion.token is not None:
+        record["token"] = suggestion.token
+    if suggestion.note:
+        record["note"] = dict(suggestion.note)
+    return record
+
+
+def suggestion_from_json(record: Mapping[str, Json]) -> Suggestion:
+    """Returns the suggestion that `suggestion_to_json` wrote."""
+    return Suggestion(
+        params=record["params"],
+        origin=Origin(record["origin"]),
+        token=record.get("token"),
+        note=record.get("note", _NOTHING),
+    )
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Json]:
+    """Returns the outcome as journals and executors write it."""
+    record: dict[str, Json] = {"status": outcome.status.value}
+    if outcome.values:
+        record["values"] = list(outcome.values)
+    if outcome.metrics:
+        record["metrics"] = dict(outcome.metrics)
+    if outcome.error:
+        record["error"] = outcome.error
+    return record
+
+
+def outcome_from_json(record: Mapping[str, Json]) -> Outcome:
+    """Returns the outcome that `outcome_to_json` wrote."""
+    return Outcome(
+        status=Status(record["status"]),
+        values=tuple(record.get("values", ())),
+        metrics=record.get("metrics", _NOTHING),
+        error=record.get("error", ""),
+    )
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial | None:
+    """Returns the incumbent of minimised trials: the first complete one with the lowest first value."""
+    complete = [trial for trial in trials if trial.complete]
+    return min(complete, key=lambda trial: trial.value) if complete else None
