@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -71,6 +71,8 @@ class History:
     """Why the last session ended; empty while it runs or where it was killed."""
     damaged: int = 0
     """Lines that were torn by a crash."""
+    calls: int = 0
+    """The LLM calls that the suggestions so far were made from: those with a lower number than this."""
 
     def add(self, record: Mapping[str, Json]) -> None:
         """Takes the next record."""
@@ -90,6 +92,7 @@ class History:
         for number, suggestion, run in zip(event.ids, suggestions, params, strict=True):
             self.pending[number] = (suggestion, run)
             self.next_id = max(self.next_id, number + 1)
+            self.calls = max([self.calls, *(call + 1 for call in suggestion.note.get("calls", ()))])
         self.events.append(event)
         self.asking += float(record.get("seconds", 0.0))
 
@@ -141,7 +144,7 @@ class Journal:
             raise JournalError(f"{run} is in use by another agentopt process; wait for it or stop it first.") from error
         try:
             self._log = Log(run / FILE)
-            if header is not None and not (run / FILE).stat().st_size:
+            if header is not None and not read_log(run / FILE)[0]:
                 self._log.append({"event": "run", "version": VERSION, "pid": os.getpid(), **header}, durable=True)
             self.history = read_history(run)
         except BaseException:
@@ -177,7 +180,7 @@ class Journal:
         self._log.close()
         self._lock.release()
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -186,5 +189,3 @@ class Journal:
     def _append(self, record: Mapping[str, Json], *, durable: bool = False) -> None:
         self._log.append(record, durable=durable)
         self.history.add(record)
-
-

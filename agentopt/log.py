@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from agentopt.errors import JournalError
 
@@ -83,7 +83,7 @@ class Log:
             os.fdatasync(self._file.fileno())
             self._file.close()
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def cache_dir(*parts: str) -> Path:
-    """Returns a folder below the cache: `$AGENTOPT_CACHE`, else `$XDG_CACHE_HOME/agentopt`, else `~/.cache/agentopt`."""
+    """Returns a folder of the cache: in `$AGENTOPT_CACHE`, `$XDG_CACHE_HOME/agentopt` or `~/.cache/agentopt`."""
     root = os.environ.get("AGENTOPT_CACHE")
     if root is None:
         root = str(Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "agentopt")

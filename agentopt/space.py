@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from dataclasses import KW_ONLY, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
 
 from agentopt.errors import UsageError, unknown
 from agentopt.trial import Params, Value
@@ -25,7 +28,21 @@ Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$", m
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Float:
+class _Definition:
+    """What all definitions share: an error about an argument names its field, however it was passed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_arguments(cls, given: Any) -> Any:
+        if not isinstance(given, ArgsKwargs):
+            return given
+        names = [item.name for item in fields(cls) if not item.kw_only]
+        named, others = dict(zip(names, given.args, strict=False)), given.kwargs or {}
+        return given if named.keys() & others.keys() else ArgsKwargs(given.args[len(names) :], {**named, **others})
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Float(_Definition):
     """A real parameter in [low, high]; with `log` its logarithm is what is searched."""
 
     name: Name
@@ -33,7 +50,8 @@ class Float:
     high: float
     log: bool = False
     default: float | None = None
-    type: Literal["float"] = Field("float", kw_only=True, repr=False)
+    _: KW_ONLY
+    type: Literal["float"] = field(default="float", repr=False)
 
     @model_validator(mode="after")
     def _check(self) -> Float:
@@ -77,7 +95,7 @@ class Float:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Int:
+class Int(_Definition):
     """An integer parameter in [low, high]: every `step`-th integer, or with `powers_of=b` the powers of b in the range.
 
     A value that is not on the grid goes to the nearest one that is, ties down.
@@ -88,9 +106,10 @@ class Int:
     high: int
     log: bool = False
     default: int | None = None
-    step: int = Field(1, ge=1, kw_only=True)
-    powers_of: int | None = Field(None, ge=2, kw_only=True)
-    type: Literal["int"] = Field("int", kw_only=True, repr=False)
+    _: KW_ONLY
+    step: Annotated[int, Field(ge=1)] = 1
+    powers_of: Annotated[int | None, Field(ge=2)] = None
+    type: Literal["int"] = field(default="int", repr=False)
 
     @model_validator(mode="after")
     def _check(self) -> Int:
@@ -164,13 +183,14 @@ class Int:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Choice:
+class Choice(_Definition):
     """A categorical parameter: one of `choices`, which have no order."""
 
     name: Name
     choices: tuple[bool | int | float | str, ...]
     default: bool | int | float | str | None = None
-    type: Literal["choice"] = Field("choice", kw_only=True, repr=False)
+    _: KW_ONLY
+    type: Literal["choice"] = field(default="choice", repr=False)
 
     @model_validator(mode="after")
     def _check(self) -> Choice:
@@ -219,12 +239,12 @@ Parameter: TypeAlias = Float | Int | Choice
 
 
 @dataclass(frozen=True, config=_STRICT)
-class AtLeast:
+class AtLeast(_Definition):
     """A repair: `name` is raised to `times` x `other` where it is lower."""
 
     name: Name
     other: Name
-    times: float = Field(1.0, gt=0)
+    times: Annotated[float, Field(gt=0)] = 1.0
 
     def describe(self) -> str:
         """Returns the constraint in words, for prompts and people."""
@@ -233,7 +253,7 @@ class AtLeast:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class SearchSpace:
+class SearchSpace(_Definition):
     """An ordered set of parameters, and the constraints between them as repairs."""
 
     parameters: tuple[Annotated[Parameter, Field(discriminator="type")], ...]
@@ -289,7 +309,7 @@ class SearchSpace:
     def defaults(self) -> dict[str, Value] | None:
         """Returns the default configuration, repaired; None unless every parameter has a default."""
         values = {p.name: p.default for p in self.parameters if p.default is not None}
-        return self.repair(cast("dict[str, Value]", values)) if len(values) == len(self) else None
+        return self.repair(values) if len(values) == len(self) else None
 
     def complete(self, params: Params) -> dict[str, Value]:
         """Returns `params` in the space's order and types; raises UsageError for a wrong name or value."""
@@ -316,11 +336,12 @@ class SearchSpace:
     def repair(self, params: Params) -> dict[str, Value]:
         """Returns `params` with every constraint satisfied, by the rule that the constraint states."""
         repaired = dict(params)
-        for rule in self.repairs:
+        # As often as there are rules, for one may raise what another one measures by.
+        for rule in self.repairs * len(self.repairs):
             parameter, least = self[rule.name], rule.times * float(repaired[rule.other])
             if float(repaired[rule.name]) < least:
                 value = parameter.clip(least)
-                if isinstance(parameter, Int) and value < least:
+                if isinstance(parameter, Int) and float(value) < least:
                     value = next((v for v in parameter.grid if v >= least), parameter.grid[-1])
                 repaired[rule.name] = value
         return repaired
@@ -402,7 +423,7 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def _check_range(parameter: Float | Int, low: float, high: float, log: bool, default: float | None) -> None:
+def _check_range(parameter: Float | Int, low: float, high: float, log: bool, default: float | None) -> None:  # noqa: FBT001
     kind, name = type(parameter).__name__, parameter.name
     if low >= high:
         raise ValueError(f"{kind} {name!r}: low ({low:g}) must be below high ({high:g})")

@@ -176,7 +176,7 @@ def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping
 
 
 def as_objectives(given: Iterable[Objective | str] | None, where: str) -> tuple[Objective, ...]:
-    """Returns the objectives that a module states: `Objective`s or names to be minimised; one called `value` if none."""
+    """Returns the objectives that a module states: `Objective`s or names to be minimised; else `value`."""
     if given is None:
         return (Objective(),)
     objectives = []
@@ -242,5 +242,3 @@ def _explain(error: BaseException) -> str:
             parts.append(f"{error.title}: {place + ': ' if place else ''}{text}{given}")
         return "; ".join(parts) + "."
     return f"{type(error).__name__}: {error}"
-
-

@@ -96,7 +96,8 @@ class _Worker:
         theirs.close()
         self.channel = ours
         self._buffer = b""
-        assert self.process.stdout is not None and self.process.stderr is not None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         self.streams = {
             "stdout": _Stream(os.dup(self.process.stdout.fileno())),
             "stderr": _Stream(os.dup(self.process.stderr.fileno())),
@@ -249,7 +250,9 @@ class LocalExecutor:
         elif code < 0:
             outcome = failure(Status.FAILED, f"the process was killed by {signal.Signals(-code).name}\n{tail}".strip())
         else:
-            outcome = failure(Status.FAILED, f"the process exited with code {code} during the evaluation\n{tail}".strip())
+            outcome = failure(
+                Status.FAILED, f"the process exited with code {code} during the evaluation\n{tail}".strip()
+            )
         return self._done(worker, outcome)
 
     def _kill(self, worker: _Worker, outcome: Outcome) -> Done:

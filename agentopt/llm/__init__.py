@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 __all__ = ["ModelSettings", "open_gateway"]
 
 
-def open_gateway(settings: ModelSettings, run: Path, seed: int, say: Callable[[str], None]) -> Gateway:
+def open_gateway(
+    settings: ModelSettings, run: Path, seed: int, say: Callable[[str], None], *, acknowledged: int = 0
+) -> Gateway:
     """Returns a gateway to the model of a run, which it has started or found where that is needed.
 
-    `run` is the folder of the ledger and the server's log; `say` gets lines on what takes its time. Raises UsageError
-    for a name that is no model, ModelUnavailable where the model cannot be had.
+    `run` is the folder of the ledger and the server's log; `say` gets lines on what takes its time; `acknowledged` is
+    the number of calls that the run's journal builds on. Raises UsageError for a name that is no model,
+    ModelUnavailable where the model cannot be had.
     """
     from agentopt.llm.gateway import Gateway
 
-    return Gateway(_backend(settings, run, say), run, settings, seed)
+    return Gateway(_backend(settings, run, say), run, settings, seed, acknowledged=acknowledged)
 
 
 def _backend(settings: ModelSettings, run: Path, say: Callable[[str], None]) -> Backend:

@@ -72,10 +72,17 @@ class Request:
 class Backend(Protocol):
     """A LangChain chat model and how to ask it."""
 
-    chat: BaseChatModel
-    name: str
-    repeatable: bool
-    """Whether the same prompt and seed give the same reply."""
+    @property
+    def chat(self) -> BaseChatModel:
+        """The model."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same prompt and seed give the same reply."""
 
     def options(self, request: Request) -> dict[str, Any]:
         """Returns the keyword arguments of `chat.invoke` for a request."""
@@ -93,9 +100,17 @@ class Backend(Protocol):
 class Gateway:
     """Asks one model on behalf of one run."""
 
-    def __init__(self, backend: Backend, run: Path, settings: ModelSettings, seed: int) -> None:
+    def __init__(
+        self, backend: Backend, run: Path, settings: ModelSettings, seed: int, *, acknowledged: int = 0
+    ) -> None:
+        """`acknowledged`: the run builds on the calls below this number.
+
+        A later one in the ledger was received but not acted upon before a crash: it is used only if the same prompt
+        comes again.
+        """
         self._backend, self._settings, self._seed = backend, settings, seed
         self._ledger = Ledger(run)
+        self._acknowledged = acknowledged
         self._next = 0
 
     @property
@@ -164,12 +179,14 @@ class Gateway:
         recorded = self._ledger.recorded.get(request.call)
         if recorded is None:
             return None
-        if recorded.prompt != request.text:
-            raise ReplayMismatch(
-                f"LLM call {request.call} cannot be repeated: the prompt is not the recorded one (a prompt file or a"
-                " version has changed). Resume with the files that the run was started with, or start a new run."
-            )
-        return recorded.reply, _read(recorded.reply, request.call, read)
+        if recorded.prompt == request.text:
+            return recorded.reply, _read(recorded.reply, request.call, read)
+        if request.call >= self._acknowledged:
+            return None
+        raise ReplayMismatch(
+            f"LLM call {request.call} cannot be repeated: the prompt is not the recorded one (a prompt file or a"
+            " version has changed). Resume with the files that the run was started with, or start a new run."
+        )
 
     def _send(self, request: Request, repaired: int | None, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]]:
         start = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import time
@@ -51,7 +50,7 @@ class ScriptedChatModel(BaseChatModel):
         text = answer if isinstance(answer, str) else json.dumps(answer)
         words = {"input_tokens": len(prompt.split()), "output_tokens": len(text.split())}
         usage = {**words, "total_tokens": sum(words.values())}
-        message = AIMessage(content=text, usage_metadata=usage)  # type: ignore[arg-type]
+        message = AIMessage(content=text, usage_metadata=usage)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 

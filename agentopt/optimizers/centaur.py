@@ -31,6 +31,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "prompt": "centaur/paper",
         "reply": "object",
         "recent": 20,
+        "stable": False,
         "injection": "raw",
         "failed": "tell",
         "fallback": "stop",
@@ -85,7 +86,12 @@ class CentaurOptions(CmaEsOptions):
     reply: Literal["array", "object"] = Field(
         "array", description="The form of configurations in prompts and replies: values in order, or by name."
     )
-    recent: int = Field(10, ge=1, description="Recent trials shown: at least this many, at most twice as many.")
+    recent: int = Field(10, ge=1, description="Recent trials shown.")
+    stable: bool = Field(
+        default=True,
+        description="Shows up to twice as many recent trials, so that their first one moves only now and then and the"
+        " server can reuse its work on the text that prompts share.",
+    )
     best: int = Field(5, ge=1, description="Best trials shown.")
 
     @model_validator(mode="before")
@@ -122,7 +128,7 @@ class Centaur:
     ) -> None:
         self._options = options
         self._search = MixedEvolution(problem, options, rng, clip_foreign=options.injection == "clipped")
-        style = PromptStyle(options.prompt, options.reply, options.recent, options.best)
+        style = PromptStyle(options.prompt, options.reply, options.recent, options.best, options.stable)
         # The sampler draws from a stream of its own, so that CMA-ES sees the same numbers with every sampler.
         self._sampler = make_sampler(options.sampler, problem, rng.spawn(1)[0], gateway, style)
         self._seen = Seen(problem.space)
@@ -138,7 +144,7 @@ class Centaur:
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns free slots of the running generation, the sampler's turns filled by it."""
-        suggestions = []
+        suggestions: list[Suggestion] = []
         while len(suggestions) < n and (found := self._search.candidate()) is not None:
             suggestions.append(self._fill(*found))
             self._count += 1
@@ -171,7 +177,9 @@ class Centaur:
     def _fill(self, slot: Slot, own: dict[str, Value]) -> Suggestion:
         note: dict[str, Json] = {"generation": slot.generation, "slot": slot.index}
         # A reissued slot has had its turn.
-        turn = slot.token not in self._reissued and self._count >= self._options.warmup and self._share.next(self._count)
+        turn = (
+            slot.token not in self._reissued and self._count >= self._options.warmup and self._share.next(self._count)
+        )
         if not turn:
             return Suggestion(own, Origin.CMAES, slot.token, note)
         state = {**self._search.explain(), "slot": slot.index}

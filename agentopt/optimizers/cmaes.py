@@ -110,7 +110,8 @@ class MixedEvolution:
 
         `mean`: a configuration; `sigma`: the step size in units of the box; `spread`: per ordered parameter the values
         one standard deviation below and above the mean; `correlations`: pairs of parameters with their correlation,
-        strongest first; `covariance`: in units of the box, rows in the order of `mean`; `choices`: probabilities.
+        strongest first; `covariance`: in units of the box, the step
+        size not included, rows in the order of `mean`; `choices`: probabilities.
         """
         mean, covariance = self.evolution.mean, self.evolution.covariance
         std = np.sqrt(np.diag(covariance))
@@ -133,7 +134,7 @@ class MixedEvolution:
             "sigma": self.evolution.sigma,
             "spread": spread,
             "correlations": sorted(pairs, key=lambda pair: -abs(pair[2])),
-            "covariance": np.round(covariance, 6).tolist(),
+            "covariance": np.round(covariance / self.evolution.sigma**2, 4).tolist(),
             "choices": self._choices.explain(),
         }
 
@@ -157,7 +158,7 @@ class CmaEs:
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns free slots of the running generation, none while all are being evaluated."""
-        suggestions = []
+        suggestions: list[Suggestion] = []
         while len(suggestions) < n and (found := self._search.candidate()) is not None:
             slot, params = found
             note = {"generation": slot.generation, "slot": slot.index}
@@ -174,5 +175,3 @@ class CmaEs:
     def explain(self) -> Mapping[str, Any]:
         """Returns the distribution in the user's units."""
         return self._search.explain()
-
-

@@ -38,7 +38,12 @@ class LlmOptions(MethodOptions):
     reply: Literal["array", "object"] = Field(
         "array", description="The form of configurations in prompts and replies: values in order, or by name."
     )
-    recent: int = Field(20, ge=1, description="Recent trials shown: at least this many, at most twice as many.")
+    recent: int = Field(20, ge=1, description="Recent trials shown.")
+    stable: bool = Field(
+        default=True,
+        description="Shows up to twice as many recent trials, so that their first one moves only now and then and the"
+        " server can reuse its work on the text that prompts share.",
+    )
     best: int = Field(5, ge=1, description="Best trials shown.")
 
     @property
@@ -57,7 +62,7 @@ class LlmSearch:
         self, problem: Problem, options: LlmOptions, rng: np.random.Generator, gateway: Gateway | None = None
     ) -> None:
         self._space, self._options, self._rng = problem.space, options, rng
-        style = PromptStyle(options.prompt, options.reply, options.recent, options.best)
+        style = PromptStyle(options.prompt, options.reply, options.recent, options.best, options.stable)
         name: SamplerName = options.sampler
         self._sampler = make_sampler(name, problem, rng.spawn(1)[0], gateway, style)
         self._seen = Seen(problem.space)

@@ -106,9 +106,11 @@ class PromptStyle:
     """The prompt file."""
     form: Form
     recent: int
-    """Trials in the recent history: at least this many, up to twice as many, so that the text before them stays the
-    same over several prompts and the server can reuse its work on it."""
+    """Trials in the recent history."""
     best: int
+    stable: bool = True
+    """Shows up to twice as many recent trials, their first one moving only every `recent` trials: consecutive prompts
+    then share most of their text, and the server can reuse its work on it."""
 
 
 class LlmSampler:
@@ -132,9 +134,7 @@ class LlmSampler:
         replies = self._gateway.ask(
             prompt, lambda text: read_configuration(text, self._problem.space), schema=self._schema, n=n, view=view
         )
-        return [
-            Proposal(reply.value, reply.reason, _note(reply.calls, reply.issues)) for reply in replies
-        ]
+        return [Proposal(reply.value, reply.reason, _note(reply.calls, reply.issues)) for reply in replies]
 
     def prompt(self, seen: Seen, state: Mapping[str, Json], advice: Params) -> str:
         """Returns the text that the model is sent."""
@@ -188,7 +188,7 @@ def prompt_variables(
         "form": style.form,
         "count": len(seen.trials),
         "budget": problem.trials,
-        "recent": [line(trial) for trial in _window(seen.trials, style.recent)],
+        "recent": [line(trial) for trial in _window(seen.trials, style)],
         "best": [line(trial) for trial in reversed(complete[: style.best])],
         "failures": _failures(seen.trials),
         "advice": row(advice),
@@ -207,9 +207,10 @@ def _choice_modes(space: SearchSpace, state: Mapping[str, Json]) -> dict[str, Va
     return modes
 
 
-def _window(trials: Sequence[Trial], recent: int) -> Sequence[Trial]:
-    """Returns the last `recent` trials and up to as many before them: the start moves only every `recent` trials."""
-    return trials[max(0, (len(trials) // recent - 1) * recent) :]
+def _window(trials: Sequence[Trial], style: PromptStyle) -> Sequence[Trial]:
+    if not style.stable:
+        return trials[-style.recent :]
+    return trials[max(0, (len(trials) // style.recent - 1) * style.recent) :]
 
 
 def _failures(trials: Sequence[Trial]) -> list[dict[str, str]]:

@@ -1,0 +1,173 @@
+"""The gateway: the repair round, retries, the ledger, and replay from it."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from agentopt.errors import ModelUnavailable, ReplayMismatch, UsageError
+from agentopt.ledger import read_ledger
+from agentopt.llm import ModelSettings, open_gateway
+from agentopt.llm.gateway import Gateway, Read, ReplyError
+from agentopt.llm.scripted import ScriptedBackend
+
+SETTINGS = ModelSettings(name="scripted:test", retries=2, timeout=0.2)
+
+
+def number(text: str) -> Read[int]:
+    """Reads an integer."""
+    try:
+        return Read(int(text))
+    except ValueError:
+        raise ReplyError(f"{text[:20]!r} is not an integer") from None
+
+
+def gateway(run, script, **settings):
+    return Gateway(ScriptedBackend("scripted:test", script), run, SETTINGS.model_copy(update=settings), seed=1)
+
+
+def test_a_reply_is_read_and_written_down(tmp_path):
+    with_view = gateway(tmp_path, lambda prompt, view: f"{view['seven']}")
+    (reply,) = with_view.ask("How many?", number, view={"seven": 7})
+    assert (reply.value, reply.calls, reply.issues) == (7, (0,), ())
+    (exchange,) = read_ledger(tmp_path)
+    assert (exchange.status, exchange.prompt, exchange.reply, exchange.call) == ("ok", "How many?", "7", 0)
+    assert exchange.prompt_tokens == 2
+
+
+def test_an_unreadable_reply_is_sent_back_once_with_the_reason(tmp_path):
+    prompts = []
+
+    def script(prompt, view):
+        prompts.append(prompt)
+        return "none" if len(prompts) == 1 else "3"
+
+    (reply,) = gateway(tmp_path, script).ask("How many?", number)
+    assert (reply.value, reply.calls) == (3, (0, 1))
+    assert "'none' is not an integer" in prompts[1]
+    assert prompts[1].startswith("How many?")
+    assert [(e.call, e.status, e.repairs) for e in read_ledger(tmp_path)] == [(0, "invalid", None), (1, "ok", 0)]
+
+
+def test_a_reply_that_stays_unreadable_is_none_with_its_reason(tmp_path):
+    calls = []
+    (reply,) = gateway(tmp_path, lambda *_: calls.append(1) or "never").ask("How many?", number)
+    assert (reply.value, len(calls)) == (None, 2)
+    assert "not an integer" in reply.reason
+
+
+def test_errors_of_transport_are_tried_again_and_written_down(tmp_path):
+    calls = []
+
+    def script(prompt, view):
+        calls.append(view["call"])
+        if len(calls) < 3:
+            raise ConnectionError("reset")
+        return "5"
+
+    (reply,) = gateway(tmp_path, script).ask("How many?", number)
+    assert (reply.value, calls) == (5, [0, 0, 0])
+    assert [e.status for e in read_ledger(tmp_path)] == ["error", "error", "ok"]
+
+
+def test_a_model_that_never_answers_stops_the_run(tmp_path):
+    slow = gateway(tmp_path, lambda *_: ("5", 9.0), retries=1)
+    with pytest.raises(ModelUnavailable, match=r"does not answer.*0\.2 s"):
+        slow.ask("How many?", number)
+
+
+def test_a_model_that_was_brought_back_is_asked_again(tmp_path):
+    class Mortal(ScriptedBackend):
+        alive = False
+
+        def recover(self):
+            self.alive = True
+            return True
+
+    def script(prompt, view):
+        if not backend.alive:
+            raise ConnectionError("dead")
+        return "1"
+
+    backend = Mortal("scripted:mortal", script)
+    (reply,) = Gateway(backend, tmp_path, SETTINGS, 0).ask("How many?", number)
+    assert reply.value == 1
+
+
+def test_an_error_that_is_not_of_transport_is_not_tried_again(tmp_path):
+    calls = []
+
+    def script(prompt, view):
+        calls.append(1)
+        raise KeyError("bug in the script")
+
+    with pytest.raises(ModelUnavailable, match="bug in the script"):
+        gateway(tmp_path, script).ask("How many?", number)
+    assert len(calls) == 1
+
+
+def test_many_replies_are_asked_for_at_once_and_keep_their_order(tmp_path):
+    barrier = threading.Barrier(4, timeout=5)
+
+    def script(prompt, view):
+        if view["call"] < 4:
+            barrier.wait()
+        return "x" if view["call"] == 2 else str(view["call"])
+
+    replies = gateway(tmp_path, script, timeout=9).ask("How many?", number, n=4)
+    assert [(r.value, r.calls) for r in replies] == [(0, (0,)), (1, (1,)), (4, (2, 4)), (3, (3,))]
+
+
+def test_recorded_replies_are_not_asked_for_again(tmp_path):
+    first = gateway(tmp_path, lambda _, view: str(view["call"]))
+    assert [first.ask("a", number)[0].value, first.ask("b", number)[0].value] == [0, 1]
+    first.close()
+    second = gateway(tmp_path, lambda _, view: str(100 + view["call"]))
+    assert [second.ask(p, number)[0].value for p in "abc"] == [0, 1, 102]
+
+
+def test_a_prompt_that_differs_from_the_recorded_one_is_refused_where_the_run_builds_on_it(tmp_path):
+    first = gateway(tmp_path, lambda *_: "1")
+    first.ask("a", number)
+    first.close()
+    backend = ScriptedBackend("scripted:test", lambda *_: "2")
+    with pytest.raises(ReplayMismatch, match="LLM call 0"):
+        Gateway(backend, tmp_path, SETTINGS, 1, acknowledged=1).ask("other", number)
+    assert Gateway(backend, tmp_path, SETTINGS, 1).ask("other", number)[0].value == 2
+
+
+def test_seeds_differ_by_call_and_not_by_run(tmp_path):
+    seen = []
+    for run in "ab":
+        g = gateway(tmp_path / run, lambda _, view: seen.append(view["seed"]) or "1")
+        g.ask("p", number, n=1)
+        g.ask("p", number, n=1)
+    assert seen[:2] == seen[2:]
+    assert seen[0] != seen[1]
+
+
+def test_a_file_of_replies_is_used_in_order_and_again(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_text('"1"\n{"text": "2", "delay": 0.01}\n\n"3"\n')
+    g = open_gateway(ModelSettings(name=f"scripted:{path}"), tmp_path / "run", 0, print)
+    assert [g.ask("p", number)[0].value for _ in range(5)] == [1, 2, 3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "7", '{"txt": "a"}', '{"text": "a", "delay": -1}', '{"text": "a", "delay": "x"}']
+)
+def test_a_bad_line_of_replies_is_named(tmp_path, line):
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps("good") + "\n" + line + "\n")
+    with pytest.raises(UsageError, match="line 2"):
+        open_gateway(ModelSettings(name=f"scripted:{path}"), tmp_path / "run", 0, print)
+
+
+@pytest.mark.parametrize(
+    "name", ["scripted:nothing.jsonl", "scripted:json:nothing", "scripted:no_such_mod:f", "scripted:x"]
+)
+def test_a_script_that_cannot_be_had_is_a_usage_error(tmp_path, name):
+    with pytest.raises(UsageError):
+        open_gateway(ModelSettings(name=name), tmp_path, 0, print)

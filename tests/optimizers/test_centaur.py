@@ -1,0 +1,249 @@
+"""Centaur: whose turn it is, what CMA-ES learns from a model's trial, and what the model is shown."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agentopt.errors import ModelUnavailable
+from agentopt.llm import ModelSettings
+from agentopt.llm.gateway import Gateway
+from agentopt.llm.scripted import ScriptedBackend
+from agentopt.optimizers.centaur import Centaur, CentaurOptions
+from agentopt.optimizers.llm import LlmOptions, LlmSearch
+from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval
+from agentopt.protocols import Objective, Problem
+from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
+from agentopt.trial import Origin, Outcome, Status, Trial
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SPACE = SearchSpace(
+    (
+        Float("lr", 1e-4, 1.0, log=True, default=0.01),
+        Int("depth", 1, 12, default=4),
+        Int("batch", 32, 256, powers_of=2, default=64),
+        Choice("act", ("a", "b"), default="a"),
+    ),
+    (AtLeast("batch", "depth", times=8),),
+)
+PROBLEM = Problem(SPACE, (Objective("val_bpb"),), "A small network, trained for a minute.", 60)
+
+
+def good(_, view):
+    """Proposes a point near the optimum that differs with each call."""
+    return json.dumps({"values": [0.03 + view["call"] / 1e4, 7, 64, "b"]})
+
+
+def loss(params):
+    return (np.log10(params["lr"]) + 1.5) ** 2 + abs(params["depth"] - 7) / 5
+
+
+def centaur(tmp_path, script=good, seed=0, **options):
+    gateway = Gateway(ScriptedBackend("scripted:t", script), tmp_path, ModelSettings(name="scripted:t"), seed)
+    return Centaur(PROBLEM, CentaurOptions(**options), np.random.default_rng(seed), gateway)
+
+
+def told(number, suggestion, outcome=None):
+    params = SPACE.repair(suggestion.params)
+    outcome = outcome or Outcome(Status.COMPLETE, (loss(params),))
+    return Trial(number, params, outcome, suggestion.origin, suggestion.token, suggestion.note)
+
+
+def drive(search, trials, outcome=lambda _: None, *, first=True):
+    """Runs the default configuration and then `trials` more; returns the suggestions by trial id."""
+    suggestions = []
+    if first:
+        default = SPACE.defaults()
+        search.tell(Trial(0, default, Outcome(Status.COMPLETE, (loss(default),)), Origin.BASELINE))
+    for number in range(1, trials + 1):
+        (suggestion,) = search.ask(1)
+        suggestions.append(suggestion)
+        search.tell(told(number, suggestion, outcome(suggestion)))
+    return suggestions
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.4, 0.5, 0.7, 0.9])
+def test_the_ratio_is_exact(tmp_path, ratio):
+    suggestions = drive(centaur(tmp_path, ratio=ratio, warmup=0), 200)
+    turns = [s.origin is Origin.LLM for s in suggestions]
+    for k in range(1, 201):
+        assert abs(sum(turns[:k]) - ratio * k) <= 1, k
+
+
+@pytest.mark.parametrize(("ratio", "turns"), [(0.0, 0), (1.0, 50)])
+def test_the_ends_of_the_ratio(tmp_path, ratio, turns):
+    suggestions = drive(centaur(tmp_path, ratio=ratio, warmup=0), 50)
+    assert sum(s.origin is Origin.LLM for s in suggestions) == turns
+
+
+def test_the_published_schedule_is_every_third_trial_from_the_twelfth(tmp_path):
+    suggestions = drive(centaur(tmp_path, preset="paper"), 40)
+    turns = [number for number, s in enumerate(suggestions, 1) if s.origin is Origin.LLM]
+    assert turns == list(range(12, 41, 3))
+
+
+def test_the_published_schedule_rounds_its_ratio():
+    def turns(ratio):
+        return [count for count in range(30) if Interval(ratio).next(count)]
+
+    assert turns(0.4) == turns(0.5)
+    assert turns(0.7) == turns(1.0) == list(range(30))
+    assert turns(0.3) == list(range(0, 30, 3))
+
+
+def test_a_preset_yields_to_what_is_given():
+    assert CentaurOptions(preset="paper", ratio=0.5).ratio == 0.5
+    assert CentaurOptions(preset="paper").injection == "raw"
+    assert CentaurOptions().injection == "clipped"
+
+
+@pytest.mark.parametrize("bad", [{"ratio": 1.5}, {"ratio": -0.1}, {"schedule": "interval", "ratio": "auto"}])
+def test_options_that_contradict_each_other_are_refused(bad):
+    with pytest.raises(ValueError, match="ratio"):
+        CentaurOptions(**bad)
+
+
+def mean_and_covariance(search):
+    state = search.explain()
+    return state["generation"], state["mean"], state["covariance"], state["sigma"]
+
+
+def test_a_failed_trial_of_the_model_never_moves_the_covariance(tmp_path):
+    """With and without failing model trials, CMA-ES goes through the same states."""
+
+    def fails(suggestion):
+        return Outcome(Status.OOM, error="memory") if suggestion.origin is Origin.LLM else None
+
+    mixed = centaur(tmp_path / "a", ratio=0.5, warmup=0)
+    pure = centaur(tmp_path / "b", ratio=0.0, warmup=0)
+    states = {}
+    for search in (pure, mixed):
+        seen = states.setdefault(search is pure, {})
+        for number in range(1, 200):
+            (suggestion,) = search.ask(1)
+            search.tell(told(number, suggestion, fails(suggestion)))
+            generation, *rest = mean_and_covariance(search)
+            seen[generation] = rest
+    shared = set(states[True]) & set(states[False])
+    assert len(shared) > 8
+    for generation in shared:
+        assert states[True][generation] == states[False][generation]
+
+
+def test_a_failed_trial_of_the_model_is_told_where_the_preset_says_so(tmp_path):
+    def fails(suggestion):
+        return Outcome(Status.OOM, error="memory") if suggestion.origin is Origin.LLM else None
+
+    search = centaur(tmp_path, preset="paper")
+    drive(search, 42, fails)
+    popsize = search.explain()["popsize"]
+    assert search.explain()["generation"] == 42 // popsize
+
+
+def test_an_unreadable_reply_becomes_a_tagged_candidate_of_cmaes(tmp_path):
+    search, pure = (
+        centaur(tmp_path / "a", lambda *_: "no idea", ratio=1.0, warmup=0),
+        centaur(tmp_path / "b", ratio=0.0),
+    )
+    for number in range(1, 20):
+        (mixed,), (own,) = search.ask(1), pure.ask(1)
+        assert (mixed.origin, own.origin) == (Origin.FALLBACK, Origin.CMAES)
+        assert mixed.params == own.params
+        assert "no JSON" in mixed.note["reason"]
+        search.tell(told(number, mixed))
+        pure.tell(told(number, own))
+
+
+def test_a_repeated_configuration_becomes_a_candidate_of_cmaes(tmp_path):
+    search = centaur(tmp_path, lambda *_: json.dumps([0.02, 5, 64, "a"]), ratio=1.0, warmup=0)
+    origins = [s.origin for s in drive(search, 5)]
+    assert origins == [Origin.LLM] + [Origin.FALLBACK] * 4
+
+
+def test_fallback_stop_ends_the_run(tmp_path):
+    with pytest.raises(ModelUnavailable, match="fallback=stop"):
+        drive(centaur(tmp_path, lambda *_: "no", preset="paper"), 40)
+
+
+def test_parallel_slots_are_filled_in_any_order(tmp_path):
+    search, rng = centaur(tmp_path, ratio=0.4), np.random.default_rng(5)
+    flying, number = [], 1
+    for _ in range(60):
+        flying.extend(search.ask(3 - len(flying)))
+        assert flying
+        suggestion = flying.pop(rng.integers(len(flying)))
+        outcome = Outcome(Status.OOM) if rng.random() < 0.2 else None
+        search.tell(told(number, suggestion, outcome))
+        number += 1
+
+
+def test_a_useless_model_loses_its_share_and_a_good_one_gains():
+    useless, equal, better = AdaptiveShare(), AdaptiveShare(), AdaptiveShare()
+    for _ in range(10):
+        useless.learn([9.0, None], [1.0, 2.0, 3.0, 4.0])
+        equal.learn([2.0, 3.0], [1.0, 2.0, 3.0, 4.0])
+        better.learn([0.1, 0.2], [1.0, 2.0, 3.0, 4.0])
+    assert useless.ratio == AdaptiveShare.LEAST
+    assert equal.ratio == pytest.approx(AdaptiveShare.START, abs=0.05)
+    assert better.ratio == AdaptiveShare.MOST
+
+
+def test_error_diffusion_never_drifts():
+    share = ErrorDiffusion(1 / 3)
+    assert sum(share.next(0) for _ in range(3000)) in (999, 1000)
+
+
+def test_cmaes_draws_the_same_numbers_with_every_sampler(tmp_path):
+    firsts = []
+    for sampler in ("llm", "incumbent", "uniform", "advisor"):
+        suggestions = drive(centaur(tmp_path / sampler, ratio=0.5, warmup=0, sampler=sampler), 6)
+        firsts.append([s.params for s in suggestions if s.origin is Origin.CMAES][:3])
+    assert all(first == firsts[0] for first in firsts)
+
+
+def prompt_of(search_type, options, tmp_path):
+    prompts = []
+
+    def script(prompt, view):
+        prompts.append(prompt)
+        return good(prompt, view)
+
+    gateway = Gateway(ScriptedBackend("scripted:t", script), tmp_path, ModelSettings(name="scripted:t"), 0)
+    search = search_type(PROBLEM, options, np.random.default_rng(0), gateway)
+    drive(search, 26, lambda s: Outcome(Status.OOM) if s.params["depth"] > 8 else None)
+    return prompts
+
+
+@pytest.mark.parametrize(
+    ("name", "search", "options"),
+    [
+        ("centaur-propose", Centaur, CentaurOptions(ratio=0.5)),
+        ("centaur-paper", Centaur, CentaurOptions(preset="paper")),
+        ("llm-propose", LlmSearch, LlmOptions(recent=5)),
+    ],
+)
+def test_prompts_are_as_they_were_reviewed(name, search, options, tmp_path, request):
+    """Delete the file under tests/golden and run the test to write it anew, then read it."""
+    prompt = prompt_of(search, options, tmp_path)[-1]
+    golden = GOLDEN / f"{name}.md"
+    if not golden.exists():
+        golden.write_text(prompt + "\n", encoding="utf-8")
+        pytest.fail(f"{golden.name} was not there: written, read it and run again")
+    assert prompt + "\n" == golden.read_text(encoding="utf-8")
+
+
+def test_the_text_before_the_state_stays_the_same_over_several_prompts(tmp_path):
+    """What prefix caching lives on: consecutive prompts share all but their end most of the time."""
+    prompts = prompt_of(LlmSearch, LlmOptions(recent=10), tmp_path)
+    fixed = prompts[-1].index("# Trials so far")
+    assert all(prompt[:fixed] == prompts[-1][:fixed] for prompt in prompts)
+    shared = [len(_common(a, b)) / len(a) for a, b in pairwise(prompts[10:])]
+    assert np.mean([share > 0.5 for share in shared]) > 0.8
+
+
+def _common(a, b):
+    return next((a[:i] for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), a)

@@ -1,0 +1,149 @@
+"""A run that is killed at any instant goes on as if it had not been."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agentopt.build import open_run, plan, resume_run
+from agentopt.journal import read_history
+from agentopt.optimizers import METHODS
+
+TRIALS = 60
+TASK = """
+from agentopt import AtLeast, Choice, Float, Int, SearchSpace
+space = SearchSpace(
+    (
+        Float("lr", 1e-4, 1.0, log=True, default=0.01),
+        Int("depth", 1, 12, default=4),
+        Int("batch", 32, 256, powers_of=2, default=64),
+        Choice("act", ("a", "b", "c"), default="a"),
+    ),
+    (AtLeast("batch", "depth", times=8),),
+)
+isolation = "inline"
+def evaluate(params, seed=0):
+    if params["depth"] > 10:
+        raise MemoryError
+    noise = (seed % 1000) / 1e5
+    return (params["lr"] - 0.03) ** 2 + abs(params["depth"] - 7) / 9 + params["batch"] / 999 + noise
+"""
+REPLIES = [
+    "not json",
+    json.dumps({"values": [0.02, 6, 64, "b"]}),
+    json.dumps({"values": [0.05, 11, 128, "b"]}),
+    json.dumps({"lr": 0.03, "depth": 7, "batch": 64, "act": "c"}),
+    json.dumps([0.5, 3, 32, "a"]),
+    json.dumps([0.02, 6, 999, "b"]),
+    "",
+]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A task and a file of replies."""
+    (tmp_path / "job.py").write_text(TASK)
+    lines = [json.dumps(REPLIES[i % len(REPLIES)].replace("0.02", f"0.0{i + 1}")) for i in range(40)]
+    (tmp_path / "replies.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def settings(files: Path, method: str, **more):
+    model = {"name": f"scripted:{files / 'replies.jsonl'}"}
+    return {
+        "method": method,
+        "task": f"{files / 'job.py'}:evaluate",
+        "trials": TRIALS,
+        "seed": 3,
+        "model": model,
+        **more,
+    }
+
+
+def trials(run: Path):
+    """What must be the same: everything of a trial but its seconds."""
+    found = sorted(read_history(run).trials, key=lambda trial: trial.id)
+    return [(t.id, dict(t.params), t.outcome, t.origin, t.token, dict(t.note)) for t in found]
+
+
+def finish(files: Path, method: str, run: Path, **more):
+    with open_run(plan(settings(files, method, **more)), run) as opened:
+        opened.execute()
+    return trials(run)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_cut_at_random_bytes_ends_like_the_uninterrupted_one(files, method):
+    whole = finish(files, method, files / "whole")
+    assert len(whole) == TRIALS
+    rng = random.Random(7)
+    journal = (files / "whole" / "journal.jsonl").read_bytes()
+    for _ in range(20):
+        cut = rng.randrange(journal.index(b"\n") + 1, len(journal))
+        run = files / "cut"
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(files / "whole", run)
+        (run / "journal.jsonl").write_bytes(journal[:cut])
+        with resume_run(run) as opened:
+            opened.execute()
+        assert trials(run) == whole, cut
+
+
+def test_replies_that_were_received_are_not_asked_for_again(files):
+    finish(files, "centaur", files / "whole")
+    run = files / "whole"
+    journal, ledger = (run / "journal.jsonl").read_bytes(), (run / "llm.jsonl").read_bytes()
+    (run / "journal.jsonl").write_bytes(journal[: len(journal) // 2])
+    with resume_run(run) as opened:
+        opened.execute()
+    assert (run / "llm.jsonl").read_bytes() == ledger
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_with_workers_resumes_from_the_order_in_its_journal(files, method):
+    finish(files, method, files / "whole", workers=3, trials=24)
+    journal = (files / "whole" / "journal.jsonl").read_bytes()
+    (files / "whole" / "journal.jsonl").write_bytes(journal[: len(journal) * 2 // 3])
+    before = trials(files / "whole")
+    with resume_run(files / "whole") as opened:
+        opened.execute()
+    after = trials(files / "whole")
+    assert len(after) == 24
+    assert all(trial in after for trial in before)
+
+
+def test_sigkill_at_twenty_moments_changes_nothing(files):
+    """The real thing: one run, killed again and again by the system."""
+    whole = finish(files, "centaur", files / "whole")
+    slow = TASK.replace(
+        "def evaluate(params, seed=0):", "def evaluate(params, seed=0):\n    import time; time.sleep(0.02)"
+    )
+    (files / "job.py").write_text(slow)
+    flags = ["--task", f"{files / 'job.py'}:evaluate", "--trials", str(TRIALS), "--seed", "3", "--runs-dir", str(files)]
+    model = ["--model", f"scripted:{files / 'replies.jsonl'}", "--name", "killed", "--quiet"]
+    rng, run, kills = random.Random(1), files / "killed", 0
+    journal = run / "journal.jsonl"
+    start = [sys.executable, "-m", "agentopt", "run", "centaur", *flags, *model]
+    again = [sys.executable, "-m", "agentopt", "resume", str(run), "--quiet"]
+    for _ in range(20):
+        process = subprocess.Popen(again if journal.exists() else start, stderr=subprocess.PIPE)
+        size, deadline = journal.stat().st_size if journal.exists() else 0, time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            if journal.exists() and journal.stat().st_size > size:
+                time.sleep(rng.random() * 0.08)
+                break
+            time.sleep(0.001)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert kills >= 15
+    assert subprocess.run(again, capture_output=True, check=False).returncode == 0
+    assert trials(run) == whole
