@@ -18,12 +18,12 @@ def guarded(call: Callable[[], object], objectives: Sequence[Objective]) -> Outc
     """Returns the outcome of a call: what it returned, read by `outcome_of`, or the failure that it raised."""
     try:
         returned = call()
+        return returned if isinstance(returned, Outcome) else outcome_of(returned, objectives)
     except MemoryError as error:
         return failure(Status.OOM, f"MemoryError: {error}".rstrip(": "))
     except (Exception, SystemExit) as error:
         oom = "OutOfMemory" in type(error).__name__ or "out of memory" in str(error).lower()
         return failure(Status.OOM if oom else Status.FAILED, _describe(error))
-    return returned if isinstance(returned, Outcome) else outcome_of(returned, objectives)
 
 
 def outcome_of(returned: object, objectives: Sequence[Objective]) -> Outcome:
@@ -48,7 +48,8 @@ def failure(status: Status, error: str) -> Outcome:
 
 
 def _from_mapping(returned: Mapping[Any, Any], objectives: Sequence[Objective]) -> Outcome:
-    numbers = {str(k): float(v) for k, v in returned.items() if _is_number(v) and math.isfinite(v)}
+    read = {str(k): _number(v) for k, v in returned.items()}
+    numbers = {k: number for k, number in read.items() if number is not None and math.isfinite(number)}
     if "status" in returned:
         try:
             status = Status(str(returned["status"]))
@@ -69,23 +70,29 @@ def _from_mapping(returned: Mapping[Any, Any], objectives: Sequence[Objective]) 
 def _from_values(values: Sequence[object], objectives: Sequence[Objective], metrics: Mapping[str, float]) -> Outcome:
     numbers = []
     for value, objective in zip(values, objectives, strict=True):
-        if not _is_number(value):
+        number = _number(value)
+        if number is None:
             return failure(Status.FAILED, f"{objective.name} is {value!r:.80}, a {type(value).__name__}, not a number")
-        number = float(value)  # type: ignore[arg-type]
         if not math.isfinite(number):
             return failure(Status.FAILED, f"{objective.name} is {number}, not a finite number")
         numbers.append(number)
     return Outcome(status=Status.COMPLETE, values=tuple(numbers), metrics=metrics)
 
 
-def _is_number(value: object) -> bool:
-    """Whether `value` is a real number or an array of one (numpy, torch), and no bool."""
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, Real):
-        return True
-    shape = getattr(value, "shape", None)
-    return shape is not None and tuple(shape) in ((), (1,)) and hasattr(value, "__float__")
+def _number(value: Any) -> float | None:
+    """Returns a real number, or what an array of one holds (numpy, torch), as a float; None for anything else."""
+    if (
+        not isinstance(value, Real)
+        and tuple(getattr(value, "shape", None) or ()) in ((), (1,))
+        and hasattr(value, "item")
+    ):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _describe(error: BaseException) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
-from dataclasses import KW_ONLY, field
+from dataclasses import KW_ONLY, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
@@ -116,6 +115,8 @@ class Int(_Definition):
         _check_range(self, self.low, self.high, self.log or self.powers_of is not None, self.default)
         if self.powers_of is not None and self.step != 1:
             raise ValueError(f"Int {self.name!r}: step and powers_of cannot both be given")
+        if self.log and self.step != 1:
+            raise ValueError(f"Int {self.name!r}: step and log cannot both be given")
         if len(self.grid) < 2:
             raise ValueError(f"Int {self.name!r}: fewer than two values between low and high")
         if self.default is not None and self.clip(self.default) != self.default:
@@ -268,6 +269,8 @@ class SearchSpace(_Definition):
         if twice:
             raise ValueError(f"the space has two parameters named {', '.join(map(repr, twice))}")
         for repair in self.repairs:
+            if repair.name == repair.other:
+                raise ValueError(f"a repair compares {repair.name!r} with itself")
             for name in (repair.name, repair.other):
                 if name not in names:
                     raise ValueError(f"a repair names {name!r}, which is not a parameter")

@@ -90,7 +90,8 @@ class Evolution:
     @property
     def mean(self) -> Cube:
         """The mean of the distribution, shape (d,), inside the box."""
-        return np.clip(np.asarray(self._strategy.mean)[: self.dimension], 0.0, 1.0)
+        mean: Cube = np.asarray(self._strategy.mean, dtype=np.float64)
+        return np.clip(mean[: self.dimension], 0.0, 1.0)
 
     @property
     def sigma(self) -> float:

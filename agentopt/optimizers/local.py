@@ -5,7 +5,7 @@ It is the baseline that a cleverer method has to beat, and its step is what the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -85,15 +85,14 @@ class LocalSearch:
             ge=0,
             description=f"uniform points first; none: 0 where the task has a default configuration, or {_INITIAL}",
         )
-        tries: int = Field(100, ge=1, description="draws until one is new; after that many a repeat is evaluated")
+        tries: int = Field(100, ge=1, description="steps until one is new, then as many uniform draws; then a repeat")
 
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
         if len(problem.objectives) > 1:
             raise UsageError(f"local takes one objective, and the task has {len(problem.objectives)}.")
         self._space, self._options, self._rng = problem.space, options, rng
-        self._initial = options.initial
-        if self._initial is None:
-            self._initial = _INITIAL if problem.space.defaults() is None else 0
+        initial = _INITIAL if problem.space.defaults() is None else 0
+        self._initial = initial if options.initial is None else options.initial
         self._seen: set[tuple[Value, ...]] = set()
         self._best: Trial | None = None
         self._asked = 0
@@ -117,18 +116,27 @@ class LocalSearch:
         return state
 
     def _next(self) -> Suggestion:
-        uniform = self._best is None or self._asked < (self._initial or 0)
-        params = self._draw(uniform=uniform)
-        for _ in range(self._options.tries - 1):
-            if self._space.key(params) not in self._seen:
-                break
-            params = self._draw(uniform=uniform)
-        self._seen.add(self._space.key(params))
+        found = None
+        if self._best is not None and self._asked >= self._initial:
+            found, origin = self._new(self._step), Origin.LOCAL
+        if found is None:
+            found, origin = self._new(self._draw) or self._draw(), Origin.RANDOM
+        self._seen.add(self._space.key(found))
         token, self._asked = self._asked, self._asked + 1
-        return Suggestion(params, Origin.RANDOM if uniform else Origin.LOCAL, token)
+        return Suggestion(found, origin, token)
 
-    def _draw(self, *, uniform: bool) -> dict[str, Value]:
-        if uniform or self._best is None:
-            return self._space.sample(self._rng)
+    def _new(self, source: Callable[[], dict[str, Value]]) -> dict[str, Value] | None:
+        """Returns the first configuration of a source that is new, or None after as many tries as stated."""
+        for _ in range(self._options.tries):
+            params = source()
+            if self._space.key(params) not in self._seen:
+                return params
+        return None
+
+    def _draw(self) -> dict[str, Value]:
+        return self._space.sample(self._rng)
+
+    def _step(self) -> dict[str, Value]:
+        assert self._best is not None
         o = self._options
         return incumbent_step(self._space, self._best.params, self._rng, move=o.move, step=o.step, keep=o.keep)

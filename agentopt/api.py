@@ -1,0 +1,272 @@
+"""agentopt from Python: `minimize` for a function, `AskTell` for people who evaluate by themselves.
+
+For example:
+
+    from agentopt import Float, minimize
+
+    result = minimize(lambda p: (p["x"] - 2) ** 2, [Float("x", -5, 5)], method="cmaes", trials=50)
+    print(result.value, result.params)
+
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from agentopt.build import FUNCTION, OpenRun, Say, open_run, plan, resume_run, same_run, silent
+from agentopt.config import DEFAULT_TRIALS
+from agentopt.config import FILE as CONFIG
+from agentopt.errors import ReplayMismatch, RunError, UsageError
+from agentopt.journal import Finished
+from agentopt.llm.settings import ModelSettings
+from agentopt.outcomes import outcome_of
+from agentopt.protocols import Objective
+from agentopt.space import Parameter, SearchSpace, as_space
+from agentopt.study import Stop, minimised
+from agentopt.task import FunctionTask
+from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial, best_trial
+
+Space = SearchSpace | Iterable[Parameter]
+Model = str | ModelSettings | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search has found. Values are in the function's own units."""
+
+    best: Trial | None
+    """The best complete trial; None where every evaluation failed."""
+    trials: tuple[Trial, ...]
+    """All finished trials in the order in which they ended."""
+    run: Path | None
+    """The run folder, where one was asked for."""
+
+    @property
+    def value(self) -> float:
+        """The best value; raises RunError where no trial completed."""
+        return self._found().values[0]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The best configuration; raises RunError where no trial completed."""
+        return dict(self._found().params)
+
+    def _found(self) -> Trial:
+        if self.best is None:
+            why = f"; the last one failed with: {self.trials[-1].outcome.error}" if self.trials else ""
+            raise RunError(f"None of {len(self.trials)} trials completed{why}")
+        return self.best
+
+
+def minimize(
+    fn: Callable[..., object],
+    space: Space,
+    method: str = "centaur",
+    *,
+    trials: int | None = None,
+    budget: float | str | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    model: Model | None = None,
+    maximize: bool = False,
+    run: str | Path | None = None,
+    default: bool = True,
+    say: Say = silent,
+) -> Result:
+    """Searches for the configuration with the lowest `fn(params)`, or the highest with `maximize`.
+
+    Args:
+        fn: takes a dict of parameters, and `seed` where it has an argument of that name; returns a number, or a
+            mapping with `value` and further numbers to be recorded. What it raises makes a failed trial.
+        space: the parameters.
+        method: a name of `agentopt list methods`.
+        trials: how many evaluations; 100 where neither this nor `budget` is given.
+        budget: wall seconds, or a text such as "30m".
+        seed: all randomness of the search comes from it.
+        options: the method's options, see `agentopt show METHOD`.
+        model: for methods that ask a language model: its name, or settings.
+        maximize: whether high values are good.
+        run: a run folder to keep; one that exists already is continued. None: nothing is kept.
+        default: whether the space's default configuration, where it has one, is the first trial.
+        say: gets lines on what takes its time, as `print` would.
+
+    """
+    objective = Objective(direction="maximize" if maximize else "minimize")
+    task = _function_task(fn, space, (objective,))
+    settings: dict[str, Any] = {"trials": trials, "budget": budget}
+    settings |= {"method": method, "seed": seed, "options": options or {}, "model": model, "default": default}
+    with ExitStack() as stack:
+        opened = _open(task, settings, run, stack, say)
+        if opened.execute() is Stop.INTERRUPTED:
+            raise KeyboardInterrupt
+        history = opened.study.history.trials
+    return Result(_best(history, (objective,)), tuple(history), None if run is None else Path(run))
+
+
+class AskTell:
+    """A search whose evaluations are made elsewhere: by hand, on a cluster, in a laboratory.
+
+    With `run` everything is kept in that folder, and a later session with the same arguments goes on where the last
+    one ended. Usable as a context manager.
+
+        with AskTell([Float("x", -5, 5)], method="cmaes", seed=1, run="runs/by-hand") as search:
+            for _ in range(20):
+                trial, = search.ask()
+                search.tell(trial.id, (trial.params["x"] - 2) ** 2)
+            print(search.best)
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        method: str = "cmaes",
+        *,
+        objectives: Sequence[Objective] = (Objective(),),
+        trials: int | None = None,
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+        model: Model | None = None,
+        run: str | Path | None = None,
+        default: bool = True,
+        description: str = "",
+        say: Say = silent,
+    ) -> None:
+        """`trials` is the number of evaluations planned, where there is one; `description` tells a model the topic."""
+        self._objectives = tuple(objectives)
+        task = _function_task(_not_called, space, self._objectives, description)
+        settings: dict[str, Any] = {"trials": trials, "method": method, "seed": seed, "options": options or {}}
+        with ExitStack() as stack:
+            settings |= {"model": model, "default": default}
+            self._open = _open(task, settings, run, stack, say, default_trials=None)
+            self._journal = self._open.journal
+            self._start = time.monotonic() - self._journal.history.elapsed
+            self._replay()
+            self._resources = stack.pop_all()
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials that were told, in the order of the telling, in their own units."""
+        return tuple(self._journal.history.trials)
+
+    @property
+    def pending(self) -> tuple[Ask, ...]:
+        """What was asked and not told yet, in earlier sessions too."""
+        pending = self._journal.history.pending
+        return tuple(Ask(number, dict(params), s.origin) for number, (s, params) in pending.items())
+
+    @property
+    def best(self) -> Trial | None:
+        """The best complete trial by its first value."""
+        return _best(self.trials, self._objectives)
+
+    def ask(self, n: int = 1) -> list[Ask]:
+        """Returns up to `n` configurations to be evaluated; none where pending ones must be told first."""
+        history, began = self._journal.history, time.perf_counter()
+        suggestions: Sequence[Suggestion] = self._open.first[history.next_id :][:n]
+        asked = 0 if suggestions else n
+        suggestions = suggestions or self._open.optimizer.ask(n)
+        if not suggestions:
+            return []
+        params = [self._open.task.repair(suggestion.params) for suggestion in suggestions]
+        seconds = time.perf_counter() - began
+        ids = self._journal.asked(asked, suggestions, params, t=self._now(), seconds=seconds)
+        return [Ask(i, dict(p), s.origin) for i, p, s in zip(ids, params, suggestions, strict=True)]
+
+    def tell(self, trial: int, result: object, *, seconds: float = 0.0) -> Trial:
+        """Takes what came of a trial: a number, one per objective, a mapping with them, or an `Outcome`."""
+        if trial not in self._journal.history.pending:
+            raise UsageError(f"Trial {trial} was not asked, or has been told already.")
+        outcome = result if isinstance(result, Outcome) else outcome_of(result, self._objectives)
+        told = self._journal.finished(trial, outcome, seconds=seconds, t=self._now())
+        self._open.optimizer.tell(minimised(told, self._objectives))
+        return told
+
+    def close(self) -> None:
+        """Ends the session; a kept run folder can be opened again."""
+        self._journal.stopped(Stop.INTERRUPTED.value, t=self._now())
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._start
+
+    def _replay(self) -> None:
+        """Makes the recorded calls on the new optimizer, and checks that it suggests what it did."""
+        for event in self._journal.history.events:
+            if isinstance(event, Finished):
+                self._open.optimizer.tell(minimised(event.trial, self._objectives))
+            elif event.n:
+                again = self._open.optimizer.ask(event.n)
+                if [dict(s.params) for s in again] != [dict(s.params) for s in event.suggestions]:
+                    raise ReplayMismatch(
+                        f"Trial {event.ids[0]} of {self._journal.run} cannot be repeated: the optimizer now suggests"
+                        " something else. Use the versions that config.toml names, or start a new run."
+                    )
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One configuration that is to be evaluated."""
+
+    id: int
+    params: dict[str, Any]
+    origin: Origin
+
+
+def _function_task(
+    fn: Callable[..., object], space: Space, objectives: tuple[Objective, ...], description: str = ""
+) -> FunctionTask:
+    label = f"{FUNCTION}{getattr(fn, '__name__', type(fn).__name__)}"
+    try:
+        made = as_space(space)
+    except ValueError as error:
+        raise UsageError(f"The space cannot be used: {error}") from error
+    return FunctionTask(label, made, fn, objectives, description or (fn.__doc__ or "").strip())
+
+
+def _open(
+    task: FunctionTask,
+    settings: Mapping[str, Any],
+    run: str | Path | None,
+    stack: ExitStack,
+    say: Say,
+    *,
+    default_trials: int | None = DEFAULT_TRIALS,
+) -> OpenRun:
+    """Opens a run on a function: in a folder that is kept, new or to be continued, or in a temporary one."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    model = given.get("model")
+    if isinstance(model, ModelSettings):
+        given["model"] = model.model_dump()
+    elif isinstance(model, str):
+        given["model"] = {"name": model}
+    named = {**given, "task": task.name}
+    prepared = plan(named, task=task, where="arguments", say=say, trials=default_trials)
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="agentopt-"))) if run is None else Path(run)
+    if (folder / CONFIG).is_file():
+        same_run(prepared, folder)
+        return stack.enter_context(resume_run(folder, task=task, say=say))
+    return stack.enter_context(open_run(prepared, folder, say=say, inline=True))
+
+
+def _best(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
+    found = best_trial([minimised(trial, objectives) for trial in trials])
+    return None if found is None else next(trial for trial in trials if trial.id == found.id)
+
+
+def _not_called(_: Params) -> NoReturn:
+    raise UsageError("The evaluations of an AskTell session are made by its user.")

@@ -1,0 +1,299 @@
+"""The composition root: the only module that turns the names of a configuration into objects that work together."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from agentopt.config import DEFAULT_TRIALS, RunConfig, load_config, save_config, validated, with_none
+from agentopt.errors import AgentoptError, ReplayMismatch, UsageError
+from agentopt.executors.inline import InlineExecutor
+from agentopt.executors.local import LocalExecutor
+from agentopt.journal import FILE as JOURNAL
+from agentopt.journal import History, Journal
+from agentopt.llm.settings import ModelSettings
+from agentopt.optimizers import MethodOptions, load_method
+from agentopt.protocols import Executor, Optimizer, Problem, Task
+from agentopt.study import Budget, Stop, Study, baseline
+from agentopt.task import load_task
+from agentopt.trial import Json, Suggestion
+
+FUNCTION = "python:"
+"""Marks the name of a task that is an object of a Python program: no command can load it."""
+
+Say = Callable[[str], None]
+Watch = Callable[[History], None]
+
+
+def silent(_: object) -> None:
+    """Says nothing, watches nothing."""
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration whose names are resolved: everything that can be checked before a run folder is made."""
+
+    config: RunConfig
+    task: Task
+    options: MethodOptions
+
+    @property
+    def problem(self) -> Problem:
+        """What the optimizer may know."""
+        return Problem(self.task.space, self.task.objectives, self.task.describe(), self.config.trials)
+
+    def optimizer(self, *gateway: Any) -> Optimizer:
+        """Builds the optimizer, with its gateway where it needs one."""
+        rng = np.random.default_rng([self.config.seed, 1])
+        return load_method(self.config.method)(self.problem, self.options, rng, *gateway)
+
+    def header(self) -> dict[str, Json]:
+        """Returns the journal's first record: what a report must know of the run."""
+        c = self.config
+        return {
+            "method": c.method,
+            "task": c.task,
+            "task_options": c.task_options,
+            "seed": c.seed,
+            "space": self.task.space.to_json(),
+            "objectives": [asdict(objective) for objective in self.task.objectives],
+            "options": c.options,
+            "budget": {"trials": c.trials, "seconds": c.budget},
+            "workers": c.workers,
+            "model": None if c.model is None else c.model.model_dump(mode="json"),
+            "optimum": getattr(self.task, "optimum", None),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+
+@dataclass
+class OpenRun:
+    """A run folder that is open for writing, and the study in it."""
+
+    config: RunConfig
+    run: Path
+    task: Task
+    optimizer: Optimizer
+    journal: Journal
+    first: list[Suggestion]
+    """What is run before the optimizer is asked."""
+    study: Study
+    _resources: ExitStack
+
+    def execute(self) -> Stop:
+        """Runs until a budget is spent or the run is interrupted."""
+        return self.study.run()
+
+    def close(self) -> None:
+        """Closes the journal and lets go of the model."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def plan(
+    settings: Mapping[str, Any],
+    *,
+    task: Task | None = None,
+    where: str = "the run",
+    say: Say = silent,
+    trials: int | None = DEFAULT_TRIALS,
+) -> Plan:
+    """Returns the plan of raw settings (as a TOML file holds them), with every default filled in.
+
+    With `task` that object is used, and the settings' name for it is only a label. `trials` is the budget where the
+    settings state none at all.
+    """
+    raw = {key: value for key, value in settings.items() if key != "model"}
+    config = validated(RunConfig, raw, where)
+    if config.executor == "ray":
+        raise UsageError("--executor ray is not available yet; use --executor local.")
+    options = _options(config)
+    if task is None:
+        config = config.model_copy(update={"task": _absolute(config.task)})
+        task = _task(config)
+    elif config.workers > 1:
+        raise UsageError("workers > 1 needs a task that can be loaded by name, as in my.py:evaluate.")
+    if config.trials is None and config.budget is None:
+        config = config.model_copy(update={"trials": trials})
+    model = _model(config, options, settings.get("model"), say)
+    update = {"options": options.model_dump(mode="json"), "model": model}
+    return Plan(config.model_copy(update=update), task, options)
+
+
+def open_run(plan: Plan, run: Path, *, watch: Watch = silent, say: Say = silent, inline: bool = False) -> OpenRun:
+    """Makes a run folder and returns the run in it; after a usage error there is no folder.
+
+    With `inline` the task's object is called in this process, whatever its isolation.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        fix = f"resume it with  agentopt resume {run}  or" if (run / JOURNAL).exists() else "remove it, or"
+        raise UsageError(f"{run} exists and is not empty: {fix} choose another name with --name.")
+    if not plan.options.needs_model:
+        plan.optimizer()
+    existed = run.exists()
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    try:
+        run.mkdir(parents=True, exist_ok=existed)
+    except OSError as error:
+        raise UsageError(f"Cannot make the run folder {run}: {error.strerror}.") from error
+    try:
+        save_config(plan.config, run)
+        return _assemble(plan, run, watch=watch, say=say, inline=inline)
+    except (UsageError, ImportError):
+        shutil.rmtree(run)
+        with suppress(OSError):  # another run may have come to life beside this one
+            for folder in made[1:]:
+                folder.rmdir()
+        if existed:
+            run.mkdir()
+        raise
+
+
+def resume_run(run: Path, *, watch: Watch = silent, say: Say = silent, task: Task | None = None) -> OpenRun:
+    """Opens an existing run folder; what it is made of comes from its `config.toml` alone."""
+    config, origin = load_config(run)
+    if task is None and config.task.startswith(FUNCTION):
+        raise UsageError(f"{run} was started from Python on a function: continue it there, with run={str(run)!r}.")
+    try:
+        resolved = plan(config.model_dump(exclude_none=True), task=task, where=str(run / "config.toml"))
+    except UsageError as error:
+        started = origin.get("directory", "")
+        hint = f" The run was started in {started}." if started and started != str(Path.cwd()) else ""
+        raise UsageError(f"{error}{hint}") from error
+    return _assemble(resolved, run, watch=watch, say=say, inline=task is not None)
+
+
+def same_run(plan: Plan, run: Path) -> None:
+    """Raises UsageError where a run folder was made by another configuration than the plan's."""
+    there = load_config(run)[0]
+    before = there.model_dump() | {"options": _options(there).model_dump(mode="json")}
+    now = plan.config.model_dump()
+    for name in before:
+        if json_value(before[name]) != json_value(now[name]):
+            raise UsageError(f"{run} was started with {name} = {before[name]!r:.80}, not {now[name]!r:.80}.")
+
+
+def _assemble(plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool) -> OpenRun:
+    config, task = plan.config, plan.task
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(run, json_value(plan.header())))
+        if journal.history.header["space"] != json_value(task.space.to_json()):
+            raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
+        try:
+            gateway: tuple[_Closes, ...] = ()
+            if plan.options.needs_model:
+                gateway = (_open_gateway(config, run, say, journal.history.calls),)
+                stack.callback(gateway[0].close)
+            optimizer = plan.optimizer(*gateway)
+        except (AgentoptError, KeyboardInterrupt) as error:
+            reason = Stop.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Stop.ERROR
+            journal.stopped(reason.value, t=journal.history.elapsed)
+            raise
+        defaults = task.space.defaults() if config.default else None
+        first = [] if defaults is None else [baseline(defaults)]
+        study = Study(
+            task,
+            optimizer,
+            _executor(plan, run, inline=inline),
+            journal,
+            Budget(config.trials, config.budget),
+            seed=config.seed,
+            first=first,
+            watch=watch,
+        )
+        return OpenRun(config, run, task, optimizer, journal, first, study, stack.pop_all())
+
+
+def json_value(value: Any) -> Any:
+    """Returns a value as it reads back from the journal."""
+    return json.loads(json.dumps(value))
+
+
+def _executor(plan: Plan, run: Path, *, inline: bool) -> Executor:
+    """Cheap trusted tasks run in this process; whatever needs a clock or a second worker runs in children."""
+    config, task = plan.config, plan.task
+    isolation = config.isolation or task.isolation
+    if inline or (isolation == "inline" and config.workers == 1 and config.trial_timeout is None):
+        return InlineExecutor(task)
+    timeout, folder = config.trial_timeout or task.timeout, run / "trials"
+    return LocalExecutor(config.task, config.task_options, workers=config.workers, timeout=timeout, folder=folder)
+
+
+def _options(config: RunConfig) -> MethodOptions:
+    model = load_method(config.method).Options
+    return validated(model, with_none(model, config.options), f"option of {config.method}")
+
+
+def _task(config: RunConfig) -> Task:
+    try:
+        inspect.signature(load_task).bind(config.task, **config.task_options)
+    except TypeError as error:
+        raise UsageError(f"Options of task {config.task}: {error}.") from error
+    return load_task(config.task, **config.task_options)
+
+
+def _absolute(task: str) -> str:
+    """Returns the task's name with a path in it made absolute, so that a resume from elsewhere finds it."""
+    if any((Path(task) / file).is_file() for file in ("task.toml", "task.py")):
+        return str(Path(task).resolve())
+    head, colon, attribute = task.rpartition(":")
+    for path, rest in ((task, ""), (head, colon + attribute)):
+        if ("/" in path or path.endswith(".py")) and Path(path).exists():
+            return str(Path(path).resolve()) + rest
+    return task
+
+
+def _model(config: RunConfig, options: MethodOptions, given: Any, say: Say) -> ModelSettings | None:
+    """Returns the model to ask: the given one, else the default one; None where none is needed."""
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"model = {given!r:.60} cannot be used: it must be a table with a name.")
+    if not options.needs_model:
+        if given:
+            say(f"{config.method} asks no language model with these options: the model settings are not used.")
+        return None
+    settings = dict(given or {})
+    if "name" not in settings:
+        if settings.get("base_url"):
+            raise UsageError("--base-url needs --model NAME: the model's name at that endpoint.")
+        from agentopt.llm.models import default_model
+
+        settings["name"] = default_model()
+        say(f"No --model was given: using {settings['name']}.")
+    settings["name"] = _model_path(settings["name"])
+    return validated(ModelSettings, settings, "model")
+
+
+def _model_path(name: Any) -> Any:
+    """Returns a model's name with a path in it made absolute."""
+    if not isinstance(name, str):
+        return name
+    scheme = "scripted:" if name.startswith("scripted:") else ""
+    path = Path(name.removeprefix(scheme)).expanduser()
+    is_path = path.is_file() if scheme else path.is_dir() and "/" in name
+    return f"{scheme}{path.resolve()}" if is_path else name
+
+
+def _open_gateway(config: RunConfig, run: Path, say: Say, acknowledged: int) -> _Closes:
+    from agentopt.llm import open_gateway
+
+    assert config.model is not None
+    gateway: _Closes = open_gateway(config.model, run, config.seed, say, acknowledged=acknowledged)
+    return gateway

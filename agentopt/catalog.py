@@ -1,0 +1,158 @@
+"""What `agentopt list` and `agentopt show` know: methods, tasks and runs, as plain data."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from agentopt.errors import AgentoptError, UsageError, unknown
+from agentopt.optimizers import METHODS, load_method
+from agentopt.protocols import Task
+from agentopt.report.load import RunReport, load_run
+from agentopt.task import load_task, task_folders, task_names
+from agentopt.trial import Json
+
+_LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
+
+
+def methods() -> list[tuple[str, str]]:
+    """Returns the name and the summary of each method; of one that cannot be loaded, why."""
+    rows = []
+    for name in METHODS:
+        try:
+            rows.append((name, load_method(name).summary))
+        except (AgentoptError, ImportError) as error:
+            rows.append((name, f"not available: {error}"))
+    return rows
+
+
+def tasks() -> list[tuple[str, str, str]]:
+    """Returns the name, the number of parameters and the first sentence of each task; or why it cannot be loaded."""
+    rows = []
+    for name in _task_names():
+        try:
+            task = load_task(name)
+        except AgentoptError as error:
+            rows.append((name, "-", f"not available: {error}"))
+        else:
+            rows.append(
+                (name, str(len(task.space)), re.split(r"(?<=[.:]) |\n", task.describe().strip(), maxsplit=1)[0])
+            )
+    return rows
+
+
+def _task_names() -> list[str]:
+    """Returns the names of the tasks, without the variants where a broken task keeps them from being known."""
+    try:
+        return task_names()
+    except AgentoptError:
+        return list(task_folders())
+
+
+def runs(folder: Path) -> list[RunReport]:
+    """Returns the runs in a folder, the latest first."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found.append(load_run(path))
+        except AgentoptError:
+            continue
+    return sorted(found, key=lambda report: str(report.header.get("started", "")), reverse=True)
+
+
+def method_card(name: str) -> dict[str, Json]:
+    """Returns a method's summary and options."""
+    method = load_method(name)
+    return {
+        "method": name,
+        "summary": method.summary,
+        "options": [_option(key, field) for key, field in method.Options.model_fields.items()],
+    }
+
+
+def task_card(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Json]:
+    """Returns what is known of a task."""
+    task: Task = load_task(name, **(options or {}))
+    return {
+        "task": name,
+        "description": task.describe(),
+        "space": task.space.to_json(),
+        "objectives": [asdict(objective) for objective in task.objectives],
+        "defaults": task.space.defaults(),
+        "optimum": getattr(task, "optimum", None),
+        "isolation": task.isolation,
+        "timeout": task.timeout,
+        "facts": dict(getattr(task, "facts", {})),
+    }
+
+
+def kind_of(name: str, known_runs: list[str]) -> Literal["method", "task", "run"]:
+    """Returns what a name that `show` is given stands for; raises UsageError with the nearest name."""
+    if name in METHODS:
+        return "method"
+    if name in known_runs:
+        return "run"
+    if ":" in name or Path(name).exists():
+        return "method" if _is_method(name) else "task"
+    try:
+        load_task(name)
+    except UsageError as error:
+        if str(error).startswith("Unknown task"):
+            raise unknown("method, task or run", name, [*METHODS, *task_names(), *known_runs]) from error
+        raise
+    return "task"
+
+
+def _is_method(name: str) -> bool:
+    if name.rpartition(":")[0].endswith(".py") or ":" not in name:
+        return False
+    try:
+        return hasattr(load_method(name), "Options")
+    except AgentoptError:
+        return False
+
+
+def _option(name: str, field: FieldInfo) -> dict[str, Json]:
+    default = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
+    limits = [
+        f"{sign} {getattr(item, key)}" for item in field.metadata for key, sign in _LIMITS.items() if hasattr(item, key)
+    ]
+    return {
+        "name": name,
+        "type": type_name(field.annotation),
+        "limits": ", ".join(limits),
+        "default": "required" if default is PydanticUndefined else _plain(default),
+        "description": field.description or "",
+    }
+
+
+def type_name(annotation: Any) -> str:
+    """Returns a type in the words of a help text."""
+    if annotation is None or annotation is type(None):
+        return "none"
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin in {Union, types.UnionType}:
+        return " or ".join(type_name(part) for part in inside)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in inside)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " | ".join(str(member.value) for member in annotation)
+    if inside and isinstance(origin, type):
+        return f"{origin.__name__} of {', '.join(type_name(part) for part in inside if part is not Ellipsis)}"
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, Enum):
+        return value.value
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,266 @@
+"""The command line: parses, calls and prints; decides nothing. Heavy modules load when a command needs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentopt.errors import AgentoptError, JournalError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from agentopt.build import OpenRun
+    from agentopt.progress import Watcher
+
+INTERRUPTED = 130
+
+
+class CrashError(Exception):
+    """Something that nobody foresaw went wrong in a run; the cause is chained."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(str(run))
+        self.run = run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="agentopt", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Classical optimizers and local language models search together, on blackbox functions and training code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line, and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    from agentopt import cli_tools  # noqa: F401 - adds its commands
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a user's own methods and tasks are modules there
+    try:
+        code = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="agentopt", standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except AgentoptError as error:
+        return _fail(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("Interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except CrashError as error:
+        return _crash(error.__cause__ or error, error.run)
+    except Exception as error:
+        return _crash(error, None)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(message, err=True)
+    return code
+
+
+def _crash(error: BaseException, run: Path | None) -> int:
+    """Saves the traceback of an error that nobody foresaw, and says where."""
+    folder = Path(tempfile.mkdtemp(prefix="agentopt-")) if run is None else run
+    path = folder / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.txt"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    text = (str(error).splitlines() or [""])[0]
+    return _fail(f"Unexpected {type(error).__name__}: {text}. The traceback is in {path}.", 1)
+
+
+def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --runs-dir."""
+    option = click.option(
+        "--runs-dir", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of runs."
+    )
+    return option(command)
+
+
+@cli.command()
+@click.argument("method", required=False)
+@click.option("--task", help="A name of `agentopt list tasks`, a folder, or file.py:function.")
+@click.option("--model", help="A name of `agentopt list models`, a checkpoint folder, or scripted:FILE.jsonl.")
+@click.option("--trials", type=int, help="Budget of trials. [default: 100, unless --budget is given]")
+@click.option("--budget", help="Budget of wall time, such as 90s, 30m or 1h30m.")
+@click.option("--seed", type=int, help="Seed of all randomness. [default: 0]")
+@click.option("--workers", type=int, help="Trials evaluated at a time. [default: 1]")
+@click.option("--executor", help="Where trials run: local (ray is not available yet). [default: local]")
+@click.option(
+    "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the method; repeatable."
+)
+@click.option("-t", "--task-option", "task_options", multiple=True, metavar="KEY=VALUE", help="An option of the task.")
+@click.option("--base-url", help="An OpenAI-compatible endpoint that serves the model.")
+@click.option("--backend", help="auto, vllm, openai, transformers or scripted. [default: auto]")
+@click.option("--temperature", type=float, help="Sampling temperature of the model.")
+@click.option("--max-tokens", type=int, help="The longest reply of the model, in tokens.")
+@click.option("--thinking", is_flag=True, help="Lets a model that can think do so before it answers.")
+@click.option("--trial-timeout", help="Wall time for one trial, in place of the task's limit.")
+@click.option("--isolation", help="inline or process, in place of the task's own.")
+@click.option("--no-default", is_flag=True, help="Does not evaluate the task's default configuration first.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="A TOML file with the same settings; flags win over it."
+)
+@runs_dir_option
+@click.option("--name", help="Name of the run folder. [default: method, task, seed and time]")
+@click.option("--quiet", is_flag=True, help="Shows no progress.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Prints one JSON object last on stdout, everything else on stderr."
+)
+def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
+    """Searches a task with METHOD."""
+    from agentopt import build, runs
+    from agentopt.config import from_flags, merged, read_toml
+
+    settings = merged({} if config is None else read_toml(config), from_flags(**flags))
+    if "method" not in settings:
+        from agentopt.optimizers import METHODS
+
+        raise UsageError(f"Which method? agentopt run METHOD, with one of: {', '.join(METHODS)}.")
+    plan = build.plan(settings, where="agentopt run" if config is None else str(config), say=_say)
+    folder = runs.run_folder(plan.config, runs_dir, name)
+    with _watcher(folder, quiet=quiet) as watcher, signals():
+        return _drive(
+            folder, lambda: build.open_run(plan, folder, watch=watcher, say=watcher.say), watcher, as_json=as_json
+        )
+
+
+@cli.command()
+@click.argument("run")
+@runs_dir_option
+@click.option("--quiet", is_flag=True, help="Shows no progress.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Prints one JSON object last on stdout, everything else on stderr."
+)
+def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
+    """Continues RUN, a run folder or its name, where it stopped."""
+    from agentopt import build, runs
+    from agentopt.journal import FILE
+    from agentopt.report.load import load_run
+
+    folder = runs.find_run(run, runs_dir)
+    if (folder / FILE).exists() and load_run(folder).status == "done":
+        click.echo(f"{folder} is done already: nothing to resume.", err=True)
+        _conclude(folder, as_json=as_json)
+        return 0
+    with _watcher(folder, quiet=quiet) as watcher, signals():
+        return _drive(
+            folder, lambda: build.resume_run(folder, watch=watcher, say=watcher.say), watcher, as_json=as_json
+        )
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True)
+@runs_dir_option
+def report(runs: tuple[str, ...], runs_dir: Path) -> None:
+    """Prints what RUNS found (folders, names, or folders of runs) and draws convergence.png into each."""
+    from agentopt.report.figures import convergence
+    from agentopt.report.load import load_run
+    from agentopt.report.text import comparison, render
+    from agentopt.runs import find_runs
+
+    reports = [load_run(folder) for given in runs for folder in find_runs(given, runs_dir)]
+    for item in reports:
+        show(render(item))
+        show(f"\n{convergence(item)}\n")
+    if len(reports) > 1:
+        show(comparison(reports))
+
+
+def _drive(folder: Path, open_: Callable[[], OpenRun], watcher: Watcher, *, as_json: bool) -> int:
+    """Opens a run, executes it and prints its end."""
+    from agentopt.journal import FILE
+    from agentopt.study import Stop
+
+    again = f"Continue with:  agentopt resume {folder}"
+    opened: OpenRun | None = None
+    try:
+        with open_() as opened:
+            if not watcher.quiet:
+                watcher.say(f"{opened.config.method} on {opened.config.task}: {folder}")
+            stop = opened.execute()
+    except AgentoptError as error:
+        resumable = isinstance(error, RunError) and (folder / FILE).exists()
+        if not resumable or (opened is None and isinstance(error, JournalError)):
+            raise
+        raise type(error)(f"{error}\n{again}") from error
+    except KeyboardInterrupt:
+        return _fail(f"Interrupted. {again if (folder / FILE).exists() else 'Nothing was run.'}", INTERRUPTED)
+    except Exception as error:
+        if folder.is_dir():
+            raise CrashError(folder) from error
+        raise
+    watcher.close()
+    _conclude(folder, as_json=as_json)
+    return _fail(f"Interrupted. {again}", INTERRUPTED) if stop is Stop.INTERRUPTED else 0
+
+
+def _conclude(folder: Path, *, as_json: bool) -> None:
+    """Prints a run's report and draws its figure; with `as_json` the summary goes to stdout and all else to stderr."""
+    from agentopt.report.figures import convergence
+    from agentopt.report.load import load_run
+    from agentopt.report.text import render
+
+    found = load_run(folder)
+    show(render(found), err=as_json)
+    if found.trials:
+        show(f"\n{convergence(found)}", err=as_json)
+    if as_json:
+        show_json(found.summary())
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def show(what: Any, *, err: bool = False) -> None:
+    """Prints a table or a text."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    console = Console(file=stream, highlight=False, soft_wrap=isinstance(what, str))
+    if not console.is_terminal:
+        console = Console(file=stream, highlight=False, width=160, soft_wrap=isinstance(what, str))
+    console.print(what, markup=False)
+
+
+def show_json(value: Any) -> None:
+    """Prints one JSON value on one line."""
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _watcher(folder: Path, *, quiet: bool) -> Watcher:
+    from rich.console import Console
+
+    from agentopt.progress import Watcher
+
+    return Watcher(Console(stderr=True, highlight=False, soft_wrap=True), folder, quiet=quiet)
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """Makes SIGTERM an interrupt, as Ctrl-C is."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,122 @@
+"""Shows a run while it goes on: a live bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+from agentopt.journal import History
+from agentopt.ledger import FILE as LEDGER
+from agentopt.ledger import read_ledger
+from agentopt.protocols import Objective
+from agentopt.report.load import best_of
+from agentopt.report.text import duration, number
+
+LINE_SECONDS = 5.0
+"""A plain line is printed this often, and on an improvement."""
+_LEAST_SECONDS = 0.5
+"""Improvements that follow each other faster share a line."""
+_TOKEN_SECONDS = 2.0
+
+
+class Watcher:
+    """Sees the history of a run after each step; used as a context manager around the run."""
+
+    def __init__(self, console: Console, run: Path, *, quiet: bool = False) -> None:
+        self._console, self._run = console, run
+        self.quiet = quiet
+        """Whether only messages are shown."""
+        self._live: Progress | None = None
+        self._bar: TaskID | None = None
+        self._best: float | None = None
+        self._shown: float | None = None
+        self._last_line = 0.0
+        self._tokens, self._tokens_size, self._tokens_at = 0, -1, 0.0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self.quiet:
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=12),
+                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+                TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+                TextColumn("left", style="dim"),
+                TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
+                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+                console=self._console,
+                transient=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the bar off the screen."""
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Prints a line about the run, above the bar where there is one."""
+        self._console.print(Text(line))
+
+    def __call__(self, history: History) -> None:
+        """Takes the history after a step."""
+        if self.quiet or not history.trials:
+            return
+        objective = Objective(**history.header["objectives"][0])
+        last = history.trials[-1]
+        if last.complete and (self._best is None or objective.loss(last.values[0]) < objective.loss(self._best)):
+            best = best_of(history.trials, (objective,))
+            self._best = best.values[0] if best is not None else None
+        if self._live is not None:
+            self._draw(history)
+        else:
+            self._print(history)
+
+    def _draw(self, history: History) -> None:
+        assert self._live is not None
+        budget = history.header["budget"]
+        trials, seconds = budget.get("trials"), budget.get("seconds")
+        by_time = seconds is not None and (not trials or history.elapsed / seconds > len(history.trials) / trials)
+        total, done, unit = (seconds, history.elapsed, "s") if by_time else (trials, len(history.trials), "trials")
+        if self._bar is None:
+            self._live.start()
+            self._bar = self._live.add_task(str(history.header["method"]), total=total, unit=unit, state="")
+        self._live.update(self._bar, total=total, completed=min(done, total), unit=unit, state=self._state(history))
+
+    def _print(self, history: History) -> None:
+        now = time.monotonic()
+        since = now - self._last_line
+        better = self._best != self._shown
+        if since < (_LEAST_SECONDS if better else LINE_SECONDS) and not history.stopped:
+            return
+        self._last_line, self._shown = now, self._best
+        budget = history.header["budget"].get("trials")
+        count = f"{len(history.trials)}/{budget}" if budget else str(len(history.trials))
+        self._console.print(Text(f"{duration(history.elapsed):>8}  trials {count}  {self._state(history)}"))
+
+    def _state(self, history: History) -> str:
+        counts = Counter(trial.outcome.status.value for trial in history.trials)
+        statuses = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
+        tokens = self._count_tokens()
+        return f"best {number(self._best)}  ({statuses})" + (f"  {tokens} LLM tokens" if tokens else "")
+
+    def _count_tokens(self) -> int:
+        """Reads the ledger again where it has grown, not more often than every two seconds."""
+        path, now = self._run / LEDGER, time.monotonic()
+        if now - self._tokens_at < _TOKEN_SECONDS or not path.exists() or path.stat().st_size == self._tokens_size:
+            return self._tokens
+        self._tokens_size, self._tokens_at = path.stat().st_size, now
+        self._tokens = sum(e.prompt_tokens + e.completion_tokens for e in read_ledger(self._run))
+        return self._tokens

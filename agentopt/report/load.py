@@ -1,0 +1,269 @@
+"""What a run folder says: its journal and its ledger as one frozen value, with the tables derived from them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from agentopt.journal import History, read_history
+from agentopt.ledger import Exchange, read_ledger
+from agentopt.protocols import Objective
+from agentopt.trial import Json, Origin, Status, Trial
+
+DONE = frozenset({"trials", "seconds", "exhausted"})
+"""The reasons to stop that leave nothing to resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Where the wall time of a run went."""
+
+    total: float
+    llm: float
+    """Waiting for the language model."""
+    evaluate: float
+    """Evaluating, all workers together."""
+    overhead: float
+    """What is left of the total when the others are taken away, as if all workers had been busy alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The trials of one origin or one status."""
+
+    name: str
+    trials: int
+    complete: int
+    failed: int
+    """Those without values."""
+    best: float | None
+    """The best first value, in the task's units."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A run as its folder tells it. Trials are in the order in which they ended, values in the task's units."""
+
+    run: Path
+    header: Mapping[str, Json]
+    status: str
+    """running, done, interrupted, stopped (by an error that was named) or crashed (without a word)."""
+    stopped: str
+    trials: tuple[Trial, ...]
+    pending: int
+    exchanges: tuple[Exchange, ...]
+    elapsed: float
+    asking: float
+    damaged: int
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return str(self.header["method"])
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self.header["task"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.header["seed"])
+
+    @cached_property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The task's objectives."""
+        return tuple(Objective(**record) for record in self.header["objectives"])
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """The first complete trial with the best first value."""
+        return best_of(self.trials, self.objectives)
+
+    @cached_property
+    def baseline(self) -> Trial | None:
+        """The trial of the task's default configuration."""
+        return next((trial for trial in self.trials if trial.origin is Origin.BASELINE), None)
+
+    @cached_property
+    def best_so_far(self) -> tuple[float, ...]:
+        """The best first value after each trial, in the order of the tells; nan before the first complete one."""
+        curve, best = [], math.inf
+        for trial in self.trials:
+            if trial.complete:
+                best = min(best, self.objectives[0].loss(trial.values[0]))
+            curve.append(self.objectives[0].loss(best) if math.isfinite(best) else math.nan)
+        return tuple(curve)
+
+    @cached_property
+    def front(self) -> tuple[Trial, ...]:
+        """The complete trials that no other one beats in every objective."""
+        losses = [(trial, self._losses(trial)) for trial in self.trials if trial.complete]
+        return tuple(
+            trial
+            for trial, mine in losses
+            if not any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for _, other in losses)
+        )
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many trials ended in each status, those with none included."""
+        found = Counter(trial.outcome.status for trial in self.trials)
+        return {status.value: found[status] for status in Status}
+
+    @cached_property
+    def by_origin(self) -> tuple[Group, ...]:
+        """The trials of each origin, in the order of their first trial."""
+        names = dict.fromkeys(trial.origin for trial in self.trials)
+        return tuple(self._group(o.value, [trial for trial in self.trials if trial.origin is o]) for o in names)
+
+    @cached_property
+    def by_status(self) -> tuple[Group, ...]:
+        """The trials of each status that occurred."""
+        kinds = [s for s in Status if self.counts[s.value]]
+        return tuple(self._group(s.value, [t for t in self.trials if t.outcome.status is s]) for s in kinds)
+
+    @cached_property
+    def replies(self) -> dict[str, int]:
+        """How many replies of the language model were ok, mended, repaired, unreadable or missing, with the reasons."""
+        return reply_counts(self.exchanges)
+
+    @property
+    def seconds(self) -> Seconds:
+        """Where the time went."""
+        llm = min(self.asking, math.fsum(exchange.seconds for exchange in self.exchanges))
+        evaluate = math.fsum(trial.seconds for trial in self.trials)
+        workers = max(1, int(self.header.get("workers", 1)))
+        return Seconds(self.elapsed, llm, evaluate, max(0.0, self.elapsed - llm - evaluate / workers))
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """The tokens sent to the language model and received from it."""
+        return {
+            "prompt": sum(exchange.prompt_tokens for exchange in self.exchanges),
+            "completion": sum(exchange.completion_tokens for exchange in self.exchanges),
+        }
+
+    def summary(self) -> dict[str, Json]:
+        """Returns the object that `--json` prints."""
+        best = self.best
+        return {
+            "run": str(self.run),
+            "method": self.method,
+            "task": self.task,
+            "seed": self.seed,
+            "best": best and {"values": list(best.values), "params": dict(best.params), "trial": best.id},
+            "trials": self.counts,
+            "seconds": {
+                "total": round(self.seconds.total, 3),
+                "llm": round(self.seconds.llm, 3),
+                "evaluate": round(self.seconds.evaluate, 3),
+                "overhead": round(self.seconds.overhead, 3),
+            },
+            "tokens": self.tokens,
+        }
+
+    def _losses(self, trial: Trial) -> tuple[float, ...]:
+        return tuple(o.loss(v) for o, v in zip(self.objectives, trial.values, strict=True))
+
+    def _group(self, name: str, trials: Sequence[Trial]) -> Group:
+        complete = [trial for trial in trials if trial.complete]
+        best = best_of(complete, self.objectives)
+        return Group(
+            name,
+            len(trials),
+            len(complete),
+            len(trials) - len(complete),
+            None if best is None else best.values[0],
+            sum(trial.seconds for trial in trials),
+        )
+
+
+def best_of(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
+    """Returns the first complete trial with the best first value, of trials in the task's units."""
+    complete = [trial for trial in trials if trial.complete]
+    return min(complete, key=lambda trial: objectives[0].loss(trial.values[0])) if complete else None
+
+
+def reply_counts(exchanges: Sequence[Exchange]) -> dict[str, int]:
+    """Returns how many exchanges ended in each way, with the reason, and how many replies needed each mending."""
+    counts: Counter[str] = Counter()
+    for exchange in exchanges:
+        if exchange.status == "ok":
+            counts["ok" if exchange.repairs is None else "ok after a repair"] += 1
+        else:
+            counts[f"{exchange.status}: {_short(exchange.reason)}"] += 1
+        counts.update(f"mended: {kind}" for kind in sorted({issue.partition(":")[0] for issue in exchange.issues}))
+    return dict(sorted(counts.items(), key=lambda item: (not item[0].startswith("ok"), item[0])))
+
+
+def _short(reason: str) -> str:
+    """Returns what reasons of one kind have in common: their first words, up to a colon or a line's end."""
+    return (reason.strip().splitlines() or ["no reason given"])[0].partition(":")[0][:60] or "no reason given"
+
+
+def load_run(run: Path) -> RunReport:
+    """Returns the report of a run folder, whether or not a process is writing it."""
+    history = read_history(run)
+    return report_of(run, history, tuple(read_ledger(run)), run_status(run, history))
+
+
+def report_of(run: Path, history: History, exchanges: tuple[Exchange, ...], status: str) -> RunReport:
+    """Returns the report of a history that is at hand."""
+    return RunReport(
+        run=run,
+        header=history.header,
+        status=status,
+        stopped=history.stopped,
+        trials=tuple(history.trials),
+        pending=len(history.pending),
+        exchanges=exchanges,
+        elapsed=history.elapsed,
+        asking=history.asking,
+        damaged=history.damaged,
+    )
+
+
+def run_status(run: Path, history: History) -> str:
+    """Returns whether a run is running, done, interrupted, stopped by an error that was named, or crashed."""
+    if _held(run):
+        return "running"
+    if history.stopped in DONE:
+        return "done"
+    named = {"interrupted": "interrupted", "error": "stopped"}
+    return named.get(history.stopped, "crashed")
+
+
+def _held(run: Path) -> bool:
+    """Whether a process has the run folder open for writing."""
+    path = run / ".lock"
+    if not path.exists():
+        return False
+    try:
+        FileLock(path, thread_local=False).acquire(timeout=0).lock.release()
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def trial_to_json(trial: Trial) -> dict[str, Any]:
+    """Returns a trial as `show RUN --json` prints it."""
+    return {
+        "id": trial.id,
+        "params": dict(trial.params),
+        "values": list(trial.values),
+        "status": trial.outcome.status.value,
+        "origin": trial.origin.value,
+        "seconds": trial.seconds,
+    }

@@ -1,0 +1,154 @@
+"""A run in words: tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agentopt.report.load import Group, RunReport
+from agentopt.space import SearchSpace
+from agentopt.trial import Trial, Value
+
+_FRONT_ROWS = 20
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
+    """Returns a table whose first `left` columns hold words and the others numbers."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def number(value: float | None) -> str:
+    """Returns a number in six digits; a dash for none."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def shown(value: Value) -> str:
+    """Returns a parameter's value, short."""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds for people."""
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1000:.2g} ms"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def render(report: RunReport) -> RenderableType:
+    """Returns the report of one run."""
+    return Lines(*_parts(report))
+
+
+def _parts(report: RunReport) -> Iterator[RenderableType]:
+    budget = report.header.get("budget", {})
+    limit = f" of {budget['trials']}" if budget.get("trials") else ""
+    pending = f", {report.pending} under way" if report.pending and report.status == "running" else ""
+    yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}")
+    yield Text(f"{len(report.trials)}{limit} trials{pending} in {duration(report.elapsed)}  ({report.run})")
+    if report.damaged:
+        yield Text(f"{report.damaged} torn lines of the journal were skipped (a crash left them).")
+    yield ""
+    yield from _best(report)
+    yield _groups("Trials by origin", "origin", report.by_origin, report)
+    yield ""
+    yield _groups("Trials by status", "status", report.by_status, report)
+    if reasons := failures(report.trials):
+        yield ""
+        yield table("Why trials failed", ("error", "trials"), [(text, str(n)) for text, n in reasons.items()])
+    yield ""
+    yield _costs(report)
+    if report.exchanges:
+        yield ""
+        replies = [(kind, str(n)) for kind, n in report.replies.items()]
+        yield table("Replies of the language model", ("kind", "replies"), replies)
+
+
+def _best(report: RunReport) -> Iterator[RenderableType]:
+    best, objective = report.best, report.objectives[0]
+    if best is None:
+        yield Text("No trial completed, so there is no best configuration.")
+        yield ""
+        return
+    value = ", ".join(f"{o.name} {number(v)}" for o, v in zip(report.objectives, best.values, strict=True))
+    yield Text(f"Best: {value} (trial {best.id}, {best.origin.value}; {objective.name} is {objective.direction}d)")
+    if (base := report.baseline) is not None and base.complete:
+        gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
+        yield Text(f"Default configuration: {number(base.values[0])}; better by {number(gain)}")
+    yield params_table(best, report)
+    yield ""
+    if len(report.objectives) > 1:
+        yield _front(report)
+        yield ""
+
+
+def params_table(trial: Trial, report: RunReport) -> Table:
+    """Returns a trial's configuration, next to the ranges."""
+    space = SearchSpace.from_json(report.header["space"])
+    rows = [(p.name, shown(trial.params[p.name]), p.describe()) for p in space.parameters]
+    made = table("", ("parameter", "value", "range"), rows)
+    made.columns[2].justify = "left"
+    return made
+
+
+def _front(report: RunReport) -> Table:
+    front = sorted(report.front, key=lambda trial: trial.values)
+    rows = [(str(trial.id), *map(number, trial.values)) for trial in front[:_FRONT_ROWS]]
+    more = f", the first {_FRONT_ROWS}" if len(front) > _FRONT_ROWS else ""
+    title = f"Pareto front: {len(front)} trials{more}"
+    return table(title, ("trial", *(f"{o.name} ({o.direction})" for o in report.objectives)), rows)
+
+
+def _groups(title: str, kind: str, groups: Sequence[Group], report: RunReport) -> Table:
+    columns = (kind, "trials", "complete", "failed", f"best {report.objectives[0].name}", "seconds")
+    rows = [(g.name, str(g.trials), str(g.complete), str(g.failed), number(g.best), f"{g.seconds:.3g}") for g in groups]
+    return table(title, columns, rows)
+
+
+def _costs(report: RunReport) -> Table:
+    s, tokens = report.seconds, report.tokens
+    columns = ("total s", "llm s", "evaluate s", "overhead s", "prompt tokens", "completion tokens")
+    row = [f"{x:.4g}" for x in (s.total, s.llm, s.evaluate, s.overhead)]
+    return table("Cost", columns, [(*row, str(tokens["prompt"]), str(tokens["completion"]))], left=0)
+
+
+def failures(trials: Sequence[Trial], most: int = 8) -> Mapping[str, int]:
+    """Returns the commonest last lines of the errors of trials that failed, with how often each occurred."""
+    counts: dict[str, int] = {}
+    for trial in trials:
+        if not trial.complete:
+            lines = trial.outcome.error.strip().splitlines() or ["no reason given"]
+            text = f"{trial.outcome.status.value}: {lines[-1][:100]}"
+            counts[text] = counts.get(text, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1])[:most])
+
+
+def comparison(reports: Sequence[RunReport]) -> Table:
+    """Returns one line for each run."""
+    rows = [
+        (
+            r.run.name,
+            r.method,
+            r.task,
+            r.status,
+            str(r.seed),
+            str(len(r.trials)),
+            str(len(r.trials) - r.counts["complete"]),
+            number(None if r.best is None else r.best.values[0]),
+            f"{r.seconds.total:.3g}",
+            f"{r.seconds.llm:.3g}",
+        )
+        for r in reports
+    ]
+    columns = ("run", "method", "task", "status", "seed", "trials", "failed", "best", "total s", "llm s")
+    return table("", columns, rows, left=4)

@@ -1,0 +1,150 @@
+"""What `agentopt show` and `agentopt task check` print, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agentopt.errors import unknown
+from agentopt.report.load import RunReport, trial_to_json
+from agentopt.report.text import duration, number, params_table, render, shown, table
+from agentopt.scaffold import Check
+from agentopt.space import SearchSpace
+from agentopt.trial import Json, Trial
+
+
+def method(card: Mapping[str, Json]) -> RenderableType:
+    """Returns a method's summary and the table of its options."""
+    lines: list[RenderableType] = [Text(f"{card['method']}: {card['summary']}"), ""]
+    if not card["options"]:
+        return Lines(*lines, Text("It has no options."))
+    rows = [(o["name"], o["type"], o["limits"], str(o["default"]), o["description"]) for o in card["options"]]
+    lines += [table("", ("option", "type", "limits", "default", "description"), rows, left=5), ""]
+    return Lines(*lines, Text(f"Set one with  agentopt run {card['method']} -o OPTION=VALUE"))
+
+
+def task(card: Mapping[str, Json]) -> RenderableType:
+    """Returns a task's description, objectives, space, repairs and facts."""
+    space = SearchSpace.from_json(card["space"])
+    defaults = card["defaults"] or {}
+    rows = [(p.name, p.describe(), shown(defaults[p.name]) if p.name in defaults else "-") for p in space.parameters]
+    lines: list[RenderableType] = [Text(f"{card['task']}: {card['description']}"), ""]
+    lines.append(Text("Objectives: " + "; ".join(_objective(objective) for objective in card["objectives"])))
+    if card["optimum"] is not None:
+        lines.append(Text(f"Known optimum: {number(card['optimum'])}"))
+    limit = "no time limit" if card["timeout"] is None else f"at most {duration(card['timeout'])} per evaluation"
+    lines += [Text(f"Evaluated {_where(card['isolation'])}, {limit}"), ""]
+    lines.append(table(f"Space: {len(space)} parameters", ("parameter", "range", "default"), rows, left=2))
+    lines += [Text(f"Repair: {repair.describe()}") for repair in space.repairs]
+    if card["facts"]:
+        lines += ["", table("Facts", ("fact", "text"), list(card["facts"].items()), left=2)]
+    return Lines(*lines, "", Text(f"Search it with  agentopt run METHOD --task {card['task']}"))
+
+
+def _objective(objective: Mapping[str, Any]) -> str:
+    reference = "" if objective["reference"] is None else f", reference point {objective['reference']:g}"
+    return f"{objective['direction']} {objective['name']}{reference}"
+
+
+def _where(isolation: str) -> str:
+    return "in the process of the search" if isolation == "inline" else "in a supervised child process"
+
+
+def run(report: RunReport) -> RenderableType:
+    """Returns a run's report and all its trials."""
+    return Lines(render(report), "", trials(report))
+
+
+def trials(report: RunReport) -> Table:
+    """Returns the table of a run's trials."""
+    names = [objective.name for objective in report.objectives]
+    rows = []
+    for t in report.trials:
+        values = [number(v) for v in t.values] or ["-"] * len(names)
+        params = "  ".join(f"{name}={shown(value)}" for name, value in t.params.items())
+        rows.append((str(t.id), t.origin.value, t.outcome.status.value, *values, f"{t.seconds:.3g}", params))
+    made = table("Trials", ("trial", "origin", "status", *names, "seconds", "configuration"), rows, left=3)
+    made.columns[-1].justify = "left"
+    return made
+
+
+def one_trial(report: RunReport, number_: int) -> Trial:
+    """Returns a run's trial of a number; raises UsageError where it has none."""
+    found = next((t for t in report.trials if t.id == number_), None)
+    if found is None:
+        raise unknown("trial", str(number_), (str(t.id) for t in report.trials))
+    return found
+
+
+def trial(found: Trial, report: RunReport) -> RenderableType:
+    """Returns everything that is recorded of a trial."""
+    lines: list[RenderableType] = [
+        Text(
+            f"Trial {found.id} of {report.run}: {found.outcome.status.value}, from {found.origin.value}, "
+            f"{duration(found.seconds)}"
+        )
+    ]
+    lines += [Text(f"{o.name}: {v!r}") for o, v in zip(report.objectives, found.values, strict=False)]
+    lines += [Text(f"{name}: {number(value)} (metric)") for name, value in found.outcome.metrics.items()]
+    if found.outcome.error:
+        lines += ["", Text(found.outcome.error)]
+    lines.append(params_table(found, report))
+    lines += [Text(f"{key}: {value}") for key, value in found.note.items()]
+    folder = report.run / "trials" / str(found.id)
+    if folder.is_dir():
+        lines.append(Text(f"Output: {', '.join(str(path) for path in sorted(folder.iterdir()))}"))
+    return Lines(*lines)
+
+
+def run_json(report: RunReport) -> dict[str, Json]:
+    """Returns the object that `show RUN --json` prints."""
+    return {
+        "run": str(report.run),
+        "method": report.method,
+        "task": report.task,
+        "seed": report.seed,
+        "status": report.status,
+        "trials": [trial_to_json(t) for t in report.trials],
+    }
+
+
+def trial_json(found: Trial) -> dict[str, Json]:
+    """Returns the object that `show RUN --trial N --json` prints."""
+    return {
+        **trial_to_json(found),
+        "metrics": dict(found.outcome.metrics),
+        "error": found.outcome.error,
+        "note": dict(found.note),
+    }
+
+
+def check(name: str, found: Check) -> RenderableType:
+    """Returns what trying a task out has shown."""
+    which = "default configuration" if found.is_default else "middle of the space (it has no default configuration)"
+    lines: list[RenderableType] = [
+        Text(
+            f"{name}: {_count(len(found.task.space), 'parameter')}, {_count(len(found.task.objectives), 'objective')};"
+            f" evaluated its {which}."
+        )
+    ]
+    for outcome, seconds in zip(found.outcomes, found.seconds, strict=True):
+        if outcome.values:
+            values = zip(found.task.objectives, outcome.values, strict=True)
+            text = ", ".join(f"{objective.name} = {value:.6g}" for objective, value in values)
+            metrics = "".join(f", {key} = {value:.6g}" for key, value in outcome.metrics.items())
+            lines.append(Text(f"  {text}{metrics} in {duration(seconds)}"))
+        else:
+            lines.append(Text(f"  {outcome.status.value} in {duration(seconds)}: {outcome.error}"))
+    if not found.ok:
+        return Lines(*lines, Text("The task cannot be used like this."))
+    same = "twice the same" if found.deterministic else "not twice the same: they are noisy, or do not use `seed`"
+    return Lines(*lines, Text(f"Values: {same}."), Text(f"Next:  agentopt run cmaes --task {name} --trials 50"))
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"

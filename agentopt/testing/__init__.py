@@ -1,0 +1,1 @@
+"""Fakes and contract checks, for the authors of methods and tasks too."""

@@ -1,0 +1,180 @@
+"""agentopt from Python."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import agentopt
+from agentopt import AskTell, Choice, Float, Int, Objective, Outcome, Status, minimize
+from agentopt.errors import ReplayMismatch, RunError, UsageError
+from agentopt.report.load import load_run
+
+README = Path(__file__).parent.parent / "README.md"
+SPACE = [Float("x", -5, 5), Int("n", 1, 9), Choice("kind", ("a", "b"))]
+
+
+def loss(params):
+    return (params["x"] - 2) ** 2 + params["n"] + (params["kind"] == "b")
+
+
+def test_everything_that_is_promised_can_be_imported():
+    for name in agentopt.__all__:
+        assert getattr(agentopt, name) is not None
+    assert set(agentopt.__all__) <= set(dir(agentopt))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = agentopt.nothing
+
+
+def test_minimize_finds_the_minimum():
+    result = minimize(loss, SPACE, method="cmaes", trials=150, seed=1)
+    assert result.value < 1.1
+    assert result.params["n"] == 1
+    assert result.params["kind"] == "a"
+    assert abs(result.params["x"] - 2) < 0.3
+    assert len(result.trials) == 150
+    assert result.run is None
+
+
+def test_maximize_keeps_the_functions_own_units():
+    found = [
+        minimize(lambda p, s=sign: s * loss(p), SPACE, method="local", trials=30, maximize=up)
+        for sign, up in ((1, False), (-1, True))
+    ]
+    assert found[0].value == -found[1].value
+    assert found[0].params == found[1].params
+
+
+def test_the_same_seed_gives_the_same_trials():
+    a, b, c = (minimize(loss, SPACE, method="tpe", trials=15, seed=seed) for seed in (4, 4, 5))
+    assert [t.params for t in a.trials] == [t.params for t in b.trials] != [t.params for t in c.trials]
+
+
+def test_a_run_folder_that_is_asked_for_is_kept_and_continued(tmp_path):
+    calls = []
+
+    def counted(params):
+        calls.append(params)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return {"value": loss(params), "n_squared": params["n"] ** 2}
+
+    arguments = {"method": "local", "trials": 12, "seed": 2, "run": tmp_path / "kept"}
+    with pytest.raises(KeyboardInterrupt):
+        minimize(counted, SPACE, **arguments)
+    assert load_run(tmp_path / "kept").status == "interrupted"
+    result = minimize(counted, SPACE, **arguments)
+    whole = minimize(loss, SPACE, method="local", trials=12, seed=2)
+    assert [t.params for t in result.trials] == [t.params for t in whole.trials]
+    assert result.trials[0].outcome.metrics["n_squared"] == result.params["n"] ** 2 or len(calls) == 13
+    assert len(calls) == 13
+    again = minimize(counted, SPACE, **arguments)
+    assert len(calls) == 13
+    assert again.value == result.value
+    with pytest.raises(UsageError, match="was started with seed = 2, not 3"):
+        minimize(counted, SPACE, **{**arguments, "seed": 3})
+    with pytest.raises(ReplayMismatch, match="search space"):
+        minimize(counted, SPACE[:2], **arguments)
+
+
+def test_a_function_that_always_fails_says_why():
+    result = minimize(lambda p: 1 / 0, SPACE, method="random", trials=3)
+    assert result.best is None
+    with pytest.raises(RunError, match="None of 3 trials completed") as caught:
+        _ = result.value
+    assert "ZeroDivisionError" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "randm"}, "Did you mean 'random'"),
+        ({"method": "random", "trials": 0}, "trials = 0"),
+        ({"method": "local", "options": {"stpe": 1}}, "Did you mean 'step'"),
+        ({"method": "random", "space": []}, "the space has no parameter"),
+        ({"method": "random", "budget": "soon"}, "duration"),
+    ],
+)
+def test_mistakes_are_usage_errors(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        minimize(**{"fn": loss, "space": SPACE, **arguments})
+
+
+def test_ask_and_tell_over_two_sessions_is_one_search(tmp_path):
+    def session(run, n):
+        with AskTell(SPACE, "cmaes", seed=1, run=run) as search:
+            for _ in range(n):
+                (ask,) = search.ask()
+                search.tell(ask.id, loss(ask.params), seconds=1.0)
+            return [t.params for t in search.trials], search.best
+
+    session(tmp_path / "two", 9)
+    trials, best = session(tmp_path / "two", 11)
+    whole, whole_best = session(None, 20)
+    assert trials == whole
+    assert best.values == whole_best.values
+    report = load_run(tmp_path / "two")
+    assert report.seconds.evaluate == 20
+    assert len(report.trials) == 20
+
+
+def test_ask_and_tell_remembers_what_is_pending(tmp_path):
+    with AskTell(SPACE, "random", run=tmp_path / "r") as search:
+        first = search.ask(3)
+        search.tell(first[1].id, 4)
+    with AskTell(SPACE, "random", run=tmp_path / "r") as search:
+        assert search.pending == (first[0], first[2])
+        told = search.tell(first[0].id, Outcome(Status.OOM, error="too wide"))
+        assert told.outcome.status is Status.OOM
+        assert search.tell(first[2].id, "nonsense").outcome.status is Status.FAILED
+        with pytest.raises(UsageError, match="Trial 0 was not asked, or has been told already"):
+            search.tell(0, 1)
+        assert search.best is not None
+        assert search.best.id == 1
+
+
+def test_ask_and_tell_in_the_users_units_and_from_the_default(tmp_path):
+    space = [Float("x", 0, 1, default=0.25)]
+    with AskTell(space, "local", objectives=(Objective("gain", "maximize"),)) as search:
+        (ask,) = search.ask()
+        assert (ask.params, ask.origin) == ({"x": 0.25}, "baseline")
+        search.tell(ask.id, {"gain": 3, "other": 4})
+        (ask,) = search.ask()
+        search.tell(ask.id, 1)
+        assert search.best is not None
+        assert search.best.values == (3,)
+
+
+def test_a_run_from_python_cannot_be_resumed_by_a_command(tmp_path, capsys):
+    from agentopt.cli import main
+
+    with AskTell(SPACE, "random", run=tmp_path / "r") as search:
+        search.ask()
+    assert main(["resume", str(tmp_path / "r")]) == 2
+    assert "started from Python" in capsys.readouterr().err
+
+
+def examples():
+    """Returns the Python examples of the documentation."""
+    found = [
+        (f"README {i}", code)
+        for i, code in enumerate(re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL))
+    ]
+    for name, doc in (("api", agentopt.api.__doc__), ("AskTell", inspect.cleandoc(AskTell.__doc__))):
+        blocks = re.findall(r"\n\n((?: {4}.*\n?|\n)+)", doc + "\n")
+        found += [(name, textwrap.dedent(block)) for block in blocks]
+    return found
+
+
+@pytest.mark.parametrize(("name", "code"), examples())
+def test_the_examples_run(name, code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, name, "exec"), {"AskTell": AskTell, "Float": Float, "__name__": "example"})
+
+
+def test_there_are_examples():
+    assert {name for name, _ in examples()} >= {"api", "AskTell", "README 0"}

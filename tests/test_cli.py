@@ -1,0 +1,343 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agentopt.cli import main
+from agentopt.journal import read_history
+
+SLOW = """
+import time
+from agentopt import Float, Int
+space = [Float("x", 0, 1, default=0.5), Int("n", 1, 9, default=3)]
+def evaluate(p, seed=0):
+    time.sleep(0.05)
+    if p["x"] > 0.8:
+        raise ValueError("x is too big")
+    return p["x"] + p["n"]
+"""
+STATUSES = ["complete", "failed", "oom", "timeout", "invalid", "pruned"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ok(capsys, *arguments):
+    code = main(list(arguments))
+    out = capsys.readouterr()
+    assert code == 0, out.err
+    return out
+
+
+def wrong(capsys, *arguments):
+    """Returns the message of a command line that must be refused, and checks that nothing was run."""
+    code = main(list(arguments))
+    out = capsys.readouterr()
+    assert code == 2, out
+    assert out.out == ""
+    assert "Traceback" not in out.err
+    assert not Path("runs").exists()
+    return out.err
+
+
+def test_a_run_prints_one_json_object_on_stdout(capsys):
+    out = ok(capsys, "run", "random", "--task", "sphere-5", "--trials", "20", "--json")
+    (line,) = out.out.splitlines()
+    found = json.loads(line)
+    assert list(found) == ["run", "method", "task", "seed", "best", "trials", "seconds", "tokens"]
+    assert list(found["best"]) == ["values", "params", "trial"]
+    assert list(found["trials"]) == STATUSES
+    assert found["trials"]["complete"] == 20
+    assert list(found["seconds"]) == ["total", "llm", "evaluate", "overhead"]
+    assert found["tokens"] == {"prompt": 0, "completion": 0}
+    assert "Trials by origin" in out.err
+    run = Path(found["run"])
+    assert run.name.startswith("random-sphere-5-s0-")
+    assert {"config.toml", "journal.jsonl", "convergence.png"} <= {path.name for path in run.iterdir()}
+
+
+def test_a_run_prints_its_result_on_stdout_and_its_progress_on_stderr(capsys):
+    out = ok(capsys, "run", "local", "--task", "sphere-2", "--trials", "10", "--name", "mine")
+    assert "Best: value" in out.out
+    assert "Trials by status" in out.out
+    assert "runs/mine/convergence.png" in out.out
+    assert "trials 10/10" in out.err
+
+
+def test_quiet_shows_no_progress(capsys):
+    assert ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "5", "--quiet").err == ""
+
+
+def test_the_same_seed_gives_the_same_trials_with_and_without_child_processes(capsys):
+    for name, more in (("a", []), ("b", ["--isolation", "process"]), ("c", ["--seed", "1"])):
+        ok(capsys, "run", "local", "--task", "sphere-2", "--trials", "8", "--name", name, *more)
+    a, b, c = ([(t.params, t.values) for t in read_history(Path("runs", name)).trials] for name in "abc")
+    assert a == b != c
+
+
+def test_the_default_configuration_is_the_first_trial_unless_it_is_not_wanted(capsys):
+    Path("slow.py").write_text(SLOW)
+    ok(capsys, "run", "random", "--task", "slow.py:evaluate", "--trials", "2", "--name", "with")
+    ok(capsys, "run", "random", "--task", "slow.py:evaluate", "--trials", "2", "--name", "without", "--no-default")
+    assert [t.origin for t in read_history(Path("runs/with")).trials] == ["baseline", "random"]
+    assert read_history(Path("runs/with")).trials[0].params == {"x": 0.5, "n": 3}
+    assert [t.origin for t in read_history(Path("runs/without")).trials] == ["random", "random"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "randm"], "Unknown method 'randm'. Did you mean 'random'?"),
+        (["run"], "Which method?"),
+        (["run", "random", "--task", "spher-5"], "Did you mean 'sphere-5'?"),
+        (["run", "random", "--trails", "5"], "--trials"),
+        (["run", "random", "--trials", "many"], "not a valid integer"),
+        (["run", "random", "--trials", "0"], "trials = 0 cannot be used: it must be greater than or equal to 1"),
+        (["run", "random", "--budget", "soon"], "duration such as 90s"),
+        (["run", "random", "--workers", "0"], "workers = 0"),
+        (["run", "random", "--executor", "ray"], "not available yet"),
+        (["run", "random", "-o", "popsize=3"], "Unknown option of random: 'popsize'"),
+        (["run", "local", "-o", "stepp=3"], "Did you mean 'step'?"),
+        (["run", "local", "-o", "step=-1"], "step = -1 cannot be used: it must be greater than 0"),
+        (["run", "local", "-o", "step"], "not key=value"),
+        (["run", "llm", "--model", "qwen-0.8c"], "Did you mean 'qwen-0.8b'?"),
+        (["run", "llm", "--model", "scripted:nowhere.jsonl"], "nowhere.jsonl"),
+        (["run", "random", "--name", "a/b"], "cannot be a folder's name"),
+        (["run", "random", "--config", "none.toml"], "Cannot read none.toml"),
+        (["rnu"], "Did you mean 'run'?"),
+        (["resume", "nothing"], "Unknown run 'nothing'"),
+        (["show", "randon"], "Did you mean 'random'?"),
+        (["show", "random", "--trial", "3"], "--trial needs a run"),
+        (["report", "nothing"], "Unknown run 'nothing'"),
+        (["models", "pull", "qwen-0.8c"], "Did you mean 'qwen-0.8b'?"),
+        (["task", "check", "nothing"], "Unknown task 'nothing'"),
+        (["task", "init", "a b"], "cannot be a task's name"),
+    ],
+)
+def test_a_mistake_is_answered_in_words_and_nothing_is_left_behind(capsys, arguments, message):
+    assert message in wrong(capsys, *arguments)
+
+
+def test_settings_come_from_a_file_and_flags_win(capsys):
+    Path("run.toml").write_text('method = "local"\ntask = "sphere-2"\ntrials = 50\n[options]\nstep = 0.3\nmove = 0.5\n')
+    ok(capsys, "run", "--config", "run.toml", "--trials", "4", "-o", "step=0.2", "--name", "f")
+    header = read_history(Path("runs/f")).header
+    assert (header["method"], header["budget"]["trials"]) == ("local", 4)
+    assert (header["options"]["step"], header["options"]["move"]) == (0.2, 0.5)
+    ok(capsys, "run", "--config", "runs/f/config.toml", "--name", "again")
+    same = [read_history(Path("runs", name)).trials for name in ("f", "again")]
+    assert [t.params for t in same[0]] == [t.params for t in same[1]]
+
+
+def test_an_unknown_key_in_a_file_is_named_with_the_nearest_one(capsys):
+    Path("run.toml").write_text('method = "local"\ntrial = 3\n')
+    assert "run.toml: 'trial'. Did you mean 'trials'?" in wrong(capsys, "run", "--config", "run.toml")
+
+
+def test_a_folder_that_is_not_empty_is_refused_with_the_fix(capsys):
+    ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "2", "--name", "x")
+    assert main(["run", "random", "--task", "sphere-2", "--name", "x"]) == 2
+    assert "agentopt resume runs/x" in capsys.readouterr().err
+    assert len(read_history(Path("runs/x")).trials) == 2
+
+
+def test_resuming_a_finished_run_says_so(capsys):
+    ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "2", "--name", "x")
+    before = Path("runs/x/journal.jsonl").read_bytes()
+    out = ok(capsys, "resume", "x", "--json")
+    assert "is done already" in out.err
+    assert json.loads(out.out)["trials"]["complete"] == 2
+    assert Path("runs/x/journal.jsonl").read_bytes() == before
+
+
+def test_show_and_list_runs(capsys):
+    ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3", "--name", "x")
+    found = json.loads(ok(capsys, "show", "x", "--json").out)
+    assert list(found) == ["run", "method", "task", "seed", "status", "trials"]
+    assert found["status"] == "done"
+    assert [list(trial) for trial in found["trials"]] == [["id", "params", "values", "status", "origin", "seconds"]] * 3
+    assert json.loads(ok(capsys, "show", "runs/x", "--trial", "1", "--json").out)["id"] == 1
+    assert "Trial 2 of" in ok(capsys, "show", "x", "--trial", "2").out
+    assert "Trials" in ok(capsys, "show", "x").out
+    assert "x    random  sphere-2  done" in ok(capsys, "list", "runs").out
+    assert "No runs in elsewhere" in ok(capsys, "list", "runs", "--runs-dir", "elsewhere").out
+    assert main(["show", "x", "--trial", "9"]) == 2
+    ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3", "--name", "y")
+    out = ok(capsys, "report", "runs").out
+    assert out.count("convergence.png") == 2
+    assert "y    random  sphere-2  done" in out
+
+
+def test_show_documents_every_option_of_a_method(capsys):
+    from agentopt.optimizers import METHODS, load_method
+
+    for name in METHODS:
+        card = json.loads(ok(capsys, "show", name, "--json").out)
+        assert [option["name"] for option in card["options"]] == list(load_method(name).Options.model_fields)
+        assert all(option["description"] and option["type"] for option in card["options"])
+        text = ok(capsys, "show", name).out
+        assert card["summary"][:20] in text
+
+
+def test_show_a_task(capsys):
+    text = ok(capsys, "show", "hartmann6").out
+    assert "Known optimum: -3.32237" in text
+    assert "6 parameters" in text
+    card = json.loads(ok(capsys, "show", "autoresearch-surrogate", "--json").out)
+    assert card["defaults"]["DEPTH"] == 8
+    assert card["space"]["repairs"][0]["name"] == "TOTAL_BATCH_SIZE"
+
+
+def test_lists(capsys):
+    assert "cmaes" in ok(capsys, "list", "methods").out
+    assert "smollm2-135m" in ok(capsys, "list", "models").out
+    assert ok(capsys, "models", "list").out == ok(capsys, "list", "models").out
+    Path("tasks/broken").mkdir(parents=True)
+    Path("tasks/broken/task.py").write_text("import nothing_of_the_kind\n")
+    tasks = ok(capsys, "list", "tasks").out
+    assert "hartmann6" in tasks
+    assert "nothing_of_the_kind" in tasks
+
+
+def test_doctor(capsys):
+    text = ok(capsys, "doctor").out
+    for what in ("system", "vLLM", "models", "runs"):
+        assert what in text
+
+
+def test_a_new_task_passes_its_check_and_can_be_searched(capsys):
+    assert "agentopt task check mine" in ok(capsys, "task", "init", "mine").out
+    text = ok(capsys, "task", "check", "mine").out
+    assert "twice the same" in text
+    assert "agentopt run cmaes --task mine" in text
+    ok(capsys, "run", "random", "--task", "mine", "--trials", "3")
+    assert main(["task", "init", "mine"]) == 2
+
+
+def test_a_task_that_fails_does_not_pass_its_check(capsys):
+    Path("bad.py").write_text(
+        'from agentopt import Float\nspace = [Float("x", 0, 1)]\ndef evaluate(p): return "nope"\n'
+    )
+    assert main(["task", "check", "bad.py"]) == 1
+    assert "not a number" in capsys.readouterr().out
+
+
+def test_a_surrogate_of_a_run_becomes_a_task(capsys):
+    pytest.importorskip("sklearn")
+    ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "60", "--name", "r")
+    assert "spearman" in ok(capsys, "surrogate", "fit", "r", "--name", "twin").out
+    ok(capsys, "run", "random", "--task", "twin", "--trials", "3")
+
+
+def test_a_run_that_asks_a_model_shows_what_came_of_its_replies(capsys):
+    Path("slow.py").write_text(SLOW)
+    replies = ["nonsense", "[0.5, 4]", "[0.25, 2]", '{"x": 0.1, "n": 99}']
+    Path("replies.jsonl").write_text("".join(json.dumps(reply) + "\n" for reply in replies * 20))
+    run = (
+        "run",
+        "llm",
+        "--task",
+        "slow.py:evaluate",
+        "--trials",
+        "6",
+        "--model",
+        "scripted:replies.jsonl",
+        "--name",
+        "x",
+    )
+    out = ok(capsys, *run, "--json")
+    assert json.loads(out.out)["tokens"]["prompt"] > 0
+    assert "Replies of the language model" in out.err
+    assert "invalid:" in out.err
+    assert "ok after a repair" in out.err
+
+
+def test_a_model_that_is_not_needed_is_not_used_and_that_is_said(capsys):
+    out = ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "2", "--model", "qwen-0.8b")
+    assert "the model settings are not used" in out.err
+
+
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_kept(capsys, here, monkeypatch):
+    (here / "odd_method.py").write_text(
+        "from agentopt.optimizers.random import RandomSearch\n"
+        "class Odd(RandomSearch):\n"
+        "    def ask(self, n):\n"
+        "        raise KeyError('oops')\n"
+    )
+    monkeypatch.syspath_prepend(str(here))
+    assert main(["run", "odd_method:Odd", "--task", "sphere-2", "--name", "x"]) == 1
+    err = capsys.readouterr().err
+    assert "Unexpected KeyError: 'oops'" in err
+    assert "Traceback" not in err
+    (crash,) = Path("runs/x").glob("crash-*.txt")
+    assert str(crash) in err
+    assert "Traceback" in crash.read_text()
+
+
+def agentopt(*arguments, **more):
+    command = [sys.executable, "-m", "agentopt", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def wait_for_trials(run: Path, n: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (run / "journal.jsonl").exists() and (run / "journal.jsonl").read_text().count('"finished"') >= n:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the run does not get on")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_can_be_resumed_and_ends_as_if_it_had_not_been(capsys, number):
+    Path("slow.py").write_text(SLOW)
+    arguments = ("random", "--task", "slow.py:evaluate", "--trials", "25")
+    # A shell may have told its background processes to ignore SIGINT.
+    process = agentopt(
+        "run", *arguments, "--name", "cut", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    )
+    wait_for_trials(Path("runs/cut"), 5)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    status = json.loads(ok(capsys, "show", "cut", "--json").out)["status"]
+    if number == signal.SIGKILL:
+        assert status == "crashed"
+    else:
+        assert process.returncode == 130
+        assert "agentopt resume runs/cut" in err
+        assert status == "interrupted"
+    assert 5 <= len(read_history(Path("runs/cut")).trials) < 25
+    ok(capsys, "resume", "cut")
+    ok(capsys, "run", *arguments, "--name", "whole")
+    cut, whole = (read_history(Path("runs", name)).trials for name in ("cut", "whole"))
+    assert [(t.id, t.params, t.outcome) for t in cut] == [(t.id, t.params, t.outcome) for t in whole]
+
+
+def test_a_run_in_progress_is_seen_and_cannot_be_resumed_twice(capsys):
+    Path("slow.py").write_text(SLOW)
+    process = agentopt("run", "random", "--task", "slow.py:evaluate", "--trials", "200", "--name", "x")
+    wait_for_trials(Path("runs/x"), 2)
+    assert json.loads(ok(capsys, "show", "x", "--json").out)["status"] == "running"
+    assert main(["resume", "x"]) == 1
+    assert "in use by another agentopt process" in capsys.readouterr().err
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def test_the_entry_point_returns_the_exit_code():
+    process = agentopt("run", "randm")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "Did you mean 'random'?" in err
