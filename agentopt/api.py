@@ -23,13 +23,12 @@ from typing import Any, NoReturn, Self
 from agentopt.build import FUNCTION, OpenRun, Say, open_run, plan, resume_run, same_run, silent
 from agentopt.config import DEFAULT_TRIALS
 from agentopt.config import FILE as CONFIG
-from agentopt.errors import ReplayMismatch, RunError, UsageError
-from agentopt.journal import Finished
+from agentopt.errors import RunError, UsageError
 from agentopt.llm.settings import ModelSettings
 from agentopt.outcomes import outcome_of
 from agentopt.protocols import Objective
 from agentopt.space import Parameter, SearchSpace, as_space
-from agentopt.study import Stop, minimised
+from agentopt.study import Stop, minimised, replay
 from agentopt.task import FunctionTask
 from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial, best_trial
 
@@ -147,7 +146,7 @@ class AskTell:
             self._open = _open(task, settings, run, stack, say, default_trials=None)
             self._journal = self._open.journal
             self._start = time.monotonic() - self._journal.history.elapsed
-            self._replay()
+            replay(self._journal, self._open.optimizer, self._objectives)
             self._resources = stack.pop_all()
 
     @property
@@ -203,19 +202,6 @@ class AskTell:
 
     def _now(self) -> float:
         return time.monotonic() - self._start
-
-    def _replay(self) -> None:
-        """Makes the recorded calls on the new optimizer, and checks that it suggests what it did."""
-        for event in self._journal.history.events:
-            if isinstance(event, Finished):
-                self._open.optimizer.tell(minimised(event.trial, self._objectives))
-            elif event.n:
-                again = self._open.optimizer.ask(event.n)
-                if [dict(s.params) for s in again] != [dict(s.params) for s in event.suggestions]:
-                    raise ReplayMismatch(
-                        f"Trial {event.ids[0]} of {self._journal.run} cannot be repeated: the optimizer now suggests"
-                        " something else. Use the versions that config.toml names, or start a new run."
-                    )
 
 
 @dataclass(frozen=True)

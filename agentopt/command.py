@@ -57,7 +57,7 @@ class CommandTask:
     """A task that runs a command in the folder of its `task.toml` for each configuration, without a shell.
 
     The command finds the configuration in its arguments (`{name}`), or as JSON in the file `$AGENTOPT_PARAMS`; also
-    `$AGENTOPT_SEED`, and `$AGENTOPT_OUT`, an empty folder for `metrics.json`.
+    `$AGENTOPT_SEED`, and `$AGENTOPT_OUT`, an empty folder for `metrics.json` and whatever is to be kept with the trial.
     """
 
     isolation: Isolation = "process"

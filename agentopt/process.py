@@ -6,17 +6,20 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from agentopt.outcomes import failure, outcome_of
 from agentopt.protocols import Objective
+from agentopt.task import FOLDER_VARIABLE
 from agentopt.trial import Outcome, Params, Status, Value
 
 KEPT_BYTES = 1 << 20
@@ -56,10 +59,14 @@ def run_command(
     env: Mapping[str, str],
     objectives: Sequence[Objective],
 ) -> Outcome:
-    """Runs the command that `fill` returns in `folder`, and returns its outcome; its output goes to ours."""
-    with tempfile.TemporaryDirectory(prefix="agentopt-") as scratch:
-        out, file = Path(scratch, "out"), Path(scratch, "params.json")
-        out.mkdir()
+    """Runs the command that `fill` returns in `folder`, and returns its outcome; its output goes to ours.
+
+    What it leaves in its output folder stays in the run folder where there is one.
+    """
+    with _scratch() as scratch:
+        out, file = scratch / "out", scratch / "params.json"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
         file.write_text(json.dumps(dict(params)), encoding="utf-8")
         ours = {"AGENTOPT_PARAMS": str(file), "AGENTOPT_OUT": str(out), "AGENTOPT_SEED": str(seed)}
         command = fill({"seed": seed, "params": str(file), "out": str(out)})
@@ -83,6 +90,16 @@ def run_command(
         if code != 0:
             return _failed(code, stderr or stdout)
         return _outcome(out / "metrics.json", stdout, objectives)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Gives the trial's own folder, or a temporary one outside a run."""
+    if FOLDER_VARIABLE in os.environ:
+        yield Path(os.environ[FOLDER_VARIABLE])
+        return
+    with tempfile.TemporaryDirectory(prefix="agentopt-") as folder:
+        yield Path(folder)
 
 
 def _failed(code: int, text: str) -> Outcome:

@@ -430,6 +430,8 @@ def _check_range(parameter: Float | Int, low: float, high: float, log: bool, def
     kind, name = type(parameter).__name__, parameter.name
     if low >= high:
         raise ValueError(f"{kind} {name!r}: low ({low:g}) must be below high ({high:g})")
+    if not math.isfinite(high - low):
+        raise ValueError(f"{kind} {name!r}: the range from low ({low:g}) to high ({high:g}) is too wide")
     if log and low <= 0:
         raise ValueError(f"{kind} {name!r}: a log scale needs low above 0, not {low:g}")
     if default is not None and not low <= default <= high:

@@ -84,7 +84,7 @@ class Study:
         """Runs until a budget is spent, and returns which; every error leaves a resumable run folder."""
         stop = Stop.ERROR
         try:
-            self._replay()
+            replay(self._journal, self._optimizer, self._task.objectives)
             stop = self._loop()
         except KeyboardInterrupt:
             stop = Stop.INTERRUPTED
@@ -149,17 +149,18 @@ class Study:
     def _seconds_left(self) -> float:
         return np.inf if self._budget.seconds is None else self._budget.seconds - self._now()
 
-    def _replay(self) -> None:
-        """Makes the recorded calls on the new optimizer, and checks that it answers as it did."""
-        for event in self.history.events:
-            if isinstance(event, Asked):
-                if event.n and _as_written(self._optimizer.ask(event.n)) != _as_written(event.suggestions):
-                    raise ReplayMismatch(
-                        f"Trial {event.ids[0]} of {self._journal.run} cannot be repeated: the optimizer now suggests"
-                        " something else. Resume with the versions that config.toml names, or start a new run."
-                    )
-            else:
-                self._optimizer.tell(minimised(event.trial, self._task.objectives))
+
+def replay(journal: Journal, optimizer: Optimizer, objectives: Sequence[Objective]) -> None:
+    """Makes the recorded calls on a new optimizer, and raises ReplayMismatch where it does not answer as it did."""
+    for event in journal.history.events:
+        if isinstance(event, Asked):
+            if event.n and _as_written(optimizer.ask(event.n)) != _as_written(event.suggestions):
+                raise ReplayMismatch(
+                    f"Trial {event.ids[0]} of {journal.run} cannot be repeated: the optimizer now suggests something"
+                    " else. Resume with the versions that config.toml names, or start a new run."
+                )
+        else:
+            optimizer.tell(minimised(event.trial, objectives))
 
 
 def _as_written(suggestions: Sequence[Suggestion]) -> list[object]:

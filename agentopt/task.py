@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -24,6 +25,8 @@ from agentopt.space import SearchSpace, as_space
 from agentopt.trial import Outcome, Params, Value
 
 ENTRY_POINTS = "agentopt.tasks"
+FOLDER_VARIABLE = "AGENTOPT_TRIAL"
+"""Names the folder that a supervised evaluation may make and fill: it stays in the run folder."""
 DEFAULT_TASK = "autoresearch-surrogate"
 DEFAULT_TIMEOUT = 3600.0
 """Wall seconds for one evaluation of a user's task that states no limit of its own."""
@@ -107,7 +110,8 @@ def task_names() -> list[str]:
     for name, folder in task_folders().items():
         variants: Sequence[str] = ()
         if (folder / "task.py").is_file():
-            variants = getattr(_load_file(folder / "task.py"), "VARIANTS", ())
+            with suppress(UsageError):  # a broken task is reported when it is asked for
+                variants = getattr(_load_file(folder / "task.py"), "VARIANTS", ())
         names.extend([f"{name}-{variant}" for variant in variants] or [name])
     return names + [entry.name for entry in entry_points(group=ENTRY_POINTS)]
 

@@ -300,3 +300,8 @@ def test_every_parameter_describes_itself():
     assert texts == ["real, 0 to 1", "one of 1, 2, 4, 8", "one of a, 1"]
     assert Int("n", 0, 100, step=10).describe() == "integer, 0 to 100, in steps of 10"
     assert Float("x", 1e-4, 1, log=True).describe() == "real, 0.0001 to 1, log scale"
+
+
+def test_a_range_that_overflows_is_refused():
+    with pytest.raises(ValueError, match="too wide"):
+        Float("x", -1.7e308, 1.7e308)

@@ -108,10 +108,11 @@ class _Worker:
         self.started = 0.0
         self._send(task)
 
-    def start(self, job: Job) -> None:
-        """Gives the worker a job."""
+    def start(self, job: Job, folder: Path | None) -> None:
+        """Gives the worker a job, and the folder that the job may make for its files."""
         self.job, self.started = job, time.perf_counter()
-        self._send({"id": job.id, "params": dict(job.params), "seed": job.seed})
+        where = None if folder is None else str(folder)
+        self._send({"id": job.id, "params": dict(job.params), "seed": job.seed, "folder": where})
 
     def _send(self, message: Mapping[str, Json]) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -186,7 +187,7 @@ class LocalExecutor:
         while self._idle and self._idle[-1].process.poll() is not None:
             self._idle.pop().end()
         worker = self._idle.pop() if self._idle else _Worker(self._task, self._env)
-        worker.start(job)
+        worker.start(job, None if self._folder is None else self._folder.resolve() / str(job.id))
         self._busy.append(worker)
 
     def wait(self, timeout: float | None) -> Sequence[Done]:

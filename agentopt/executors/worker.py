@@ -15,7 +15,7 @@ import sys
 
 from agentopt.executors.inline import evaluate
 from agentopt.protocols import Job
-from agentopt.task import load_task
+from agentopt.task import FOLDER_VARIABLE, load_task
 from agentopt.trial import outcome_to_json
 
 _PR_SET_PDEATHSIG = 1
@@ -42,6 +42,8 @@ def main() -> None:
             continue
         assert task is not None
         job = Job(message["id"], message["params"], message["seed"])
+        if message["folder"] is not None:
+            os.environ[FOLDER_VARIABLE] = message["folder"]
         done = evaluate(task, job)
         sys.stdout.flush()
         sys.stderr.flush()

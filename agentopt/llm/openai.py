@@ -17,6 +17,7 @@ class OpenAIBackend:
 
     def __init__(self, name: str, base_url: str, settings: ModelSettings, *, local: bool = False) -> None:
         """`local`: the endpoint is a vLLM server, which takes chat template arguments."""
+        import httpx
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
@@ -28,6 +29,8 @@ class OpenAIBackend:
             api_key=SecretStr("none" if local else os.environ.get("OPENAI_API_KEY", "none")),
             max_retries=0,
             timeout=settings.timeout,
+            # A proxy of the environment must not see what is meant for this machine.
+            http_client=httpx.Client(trust_env=False, timeout=settings.timeout) if local else None,
         )
 
     def options(self, request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,17 +20,20 @@ class ServedBackend(OpenAIBackend):
     def __init__(self, model: LocalModel, settings: ModelSettings, *, log: Path, say: Callable[[str], None]) -> None:
         say(f"Starting vLLM with {model.name} (log: {log}) ...")
         self._server = ensure_server(model, log=log, options=ServerOptions())
-        self._say, self._restarted = say, False
+        self._say, self._restarted, self._guard = say, False, threading.Lock()
         super().__init__(self._server.served_name, self._server.base_url, settings, local=True)
 
     def recover(self) -> bool:
-        """Restarts a dead server, the first time."""
-        if self._restarted or self._server.check():
-            return False
-        self._restarted = True
-        self._say("The model server died; starting it again ...")
-        self._server.restart()
-        return True
+        """Restarts a dead server, the first time; requests that died with it wait for that and go again."""
+        with self._guard:
+            if self._server.check():
+                return self._restarted
+            if self._restarted:
+                return False
+            self._restarted = True
+            self._say("The model server died; starting it again ...")
+            self._server.restart()
+            return True
 
     def close(self) -> None:
         """Stops the server if this run started it."""

@@ -161,7 +161,7 @@ class Centaur:
         turn = trial.origin in (Origin.LLM, Origin.CONTROL)
         loss = trial.value if trial.complete else None
         if turn and (self._options.injection == "none" or (loss is None and self._options.failed == "reissue")):
-            self._reissued.add(trial.token)
+            self._reissued.add(trial.note["slot"])
             self._search.reopen(trial.token)
             if isinstance(self._share, AdaptiveShare):
                 self._share.missed()
@@ -178,7 +178,7 @@ class Centaur:
         note: dict[str, Json] = {"generation": slot.generation, "slot": slot.index}
         # A reissued slot has had its turn.
         turn = (
-            slot.token not in self._reissued and self._count >= self._options.warmup and self._share.next(self._count)
+            slot.index not in self._reissued and self._count >= self._options.warmup and self._share.next(self._count)
         )
         if not turn:
             return Suggestion(own, Origin.CMAES, slot.token, note)

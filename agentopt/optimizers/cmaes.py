@@ -69,7 +69,8 @@ class MixedEvolution:
             clip_foreign=clip_foreign,
         )
         self._choices = Choices(self.space, rng, options.choices)
-        self._open: dict[int, tuple[Slot, dict[str, Value]]] = {}
+        self._chosen: dict[int, dict[str, Value]] = {}
+        self._out: dict[int, Slot] = {}
         self._evaluated: dict[int, Params] = {}
 
     def candidate(self) -> tuple[Slot, dict[str, Value]] | None:
@@ -77,9 +78,10 @@ class MixedEvolution:
         slot = self.evolution.next_slot()
         if slot is None:
             return None
-        if slot.token not in self._open:
-            self._open[slot.token] = (slot, self._choices.draw())
-        return slot, self._decode(*self._open[slot.token])
+        if slot.index not in self._chosen:
+            self._chosen[slot.index] = self._choices.draw()
+        self._out[slot.token] = slot
+        return slot, self._decode(slot)
 
     def holds(self, token: int | None) -> bool:
         """Whether the token is that of a slot which waits for its trial."""
@@ -91,8 +93,8 @@ class MixedEvolution:
 
     def settle(self, token: int, params: Params, loss: float | None, *, foreign: bool) -> list[Member]:
         """Fills a slot with an evaluated configuration; returns the generation's members when it is complete."""
-        slot, chosen = self._open[token]
-        own, point = self._decode(slot, chosen), slot.point.copy()
+        slot = self._out[token]
+        own, point = self._decode(slot), slot.point.copy()
         for position, index in enumerate(self._ordered):
             parameter = self.space.parameters[index]
             if params[parameter.name] != own[parameter.name]:
@@ -102,7 +104,7 @@ class MixedEvolution:
         if members:
             good = sorted((m for m in members if m.loss is not None), key=lambda m: m.loss or 0.0)
             self._choices.learn([self._evaluated[m.token] for m in good])
-            self._open, self._evaluated = {}, {}
+            self._chosen, self._out, self._evaluated = {}, {}, {}
         return members
 
     def explain(self) -> Mapping[str, Json]:
@@ -138,10 +140,10 @@ class MixedEvolution:
             "choices": self._choices.explain(),
         }
 
-    def _decode(self, slot: Slot, chosen: Mapping[str, Value]) -> dict[str, Value]:
+    def _decode(self, slot: Slot) -> dict[str, Value]:
         coordinates: Cube = np.full(len(self.space), 0.5)
         coordinates[self._ordered] = slot.point
-        return self.space.decode(coordinates) | dict(chosen)
+        return self.space.decode(coordinates) | self._chosen[slot.index]
 
 
 class CmaEs:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,8 @@ class Evolution:
         self.generation = 0
         self.restarts = 0
         self._strategy = self._new_strategy(self._start, popsize)
-        self._members: dict[int, _Member] = {}
+        self._members: list[_Member] = []
+        self._by_token: dict[int, _Member] = {}
         self._open_generation()
 
     @property
@@ -106,37 +107,39 @@ class Evolution:
 
     def next_slot(self) -> Slot | None:
         """Hands out the next free slot of the generation; None while all are out or filled."""
-        for member in self._members.values():
+        for member in self._members:
             if not member.out:
                 member.out = True
                 return member.slot
         return None
 
     def reopen(self, token: int) -> None:
-        """Takes a slot back unfilled: it is handed out again, as if nothing had been evaluated."""
-        self._members[token].out = False
+        """Takes a slot back unfilled: it is handed out again under a new token, as if nothing had been evaluated."""
+        member = self._by_token.pop(token)
+        member.slot, member.out = replace(member.slot, token=self._token()), False
+        self._by_token[member.slot.token] = member
 
     def settle(self, token: int, point: Cube, loss: float | None, *, foreign: bool) -> list[Member]:
         """Fills a slot with what was evaluated at `point`; `loss` None: it failed, and ranks last.
 
         Returns the members of the generation when this completed it, else nothing.
         """
-        member = self._members[token]
+        member = self._by_token[token]
         member.point, member.loss, member.foreign = point, loss, foreign
-        if any(m.point is None for m in self._members.values()):
+        if any(m.point is None for m in self._members):
             return []
-        complete = [Member(m.slot.token, m.loss, m.foreign) for m in self._members.values()]
+        complete = [Member(m.slot.token, m.loss, m.foreign) for m in self._members]
         self._update()
         self._open_generation()
         return complete
 
     def holds(self, token: int | None) -> bool:
         """Whether the token is that of a slot of this generation which is out."""
-        return token in self._members and self._members[token].point is None
+        return token in self._by_token and self._by_token[token].point is None
 
     def _update(self) -> None:
         """Updates the distribution; a generation in which everything failed teaches nothing and is drawn again."""
-        members = list(self._members.values())
+        members = self._members
         losses = [m.loss for m in members if m.loss is not None]
         if losses:
             worst = max(losses)
@@ -156,15 +159,16 @@ class Evolution:
         pad = len(self._start) - self.dimension
         point = np.concatenate([member.point, np.full(pad, 0.5)])
         if member.foreign and self._clip_foreign:
-            mean, d = np.asarray(self._strategy.mean), len(self._start)
+            mean: Cube = np.asarray(self._strategy.mean, dtype=np.float64)
+            d = len(self._start)
             longest = math.sqrt(d) + 2 * d / (d + 2)
             length = float(self._strategy.mahalanobis_norm(point - mean))
             if length > longest:
-                point = mean + (point - mean) * (longest / length)
-        return point
+                point = np.add(mean, (point - mean) * (longest / length))
+        return np.asarray(point, dtype=np.float64)
 
     def _open_generation(self) -> None:
-        self._members = {}
+        self._members = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             points = self._strategy.ask()
@@ -174,9 +178,13 @@ class Evolution:
                     if _inside(point):
                         break
                     point = np.asarray(self._strategy.ask(1)[0])
-                slot = Slot(self._next_token, self.generation, index, np.clip(point, 0.0, 1.0)[: self.dimension])
-                self._members[slot.token] = _Member(slot)
-                self._next_token += 1
+                inside = np.clip(point, 0.0, 1.0)[: self.dimension]
+                self._members.append(_Member(Slot(self._token(), self.generation, index, inside)))
+        self._by_token = {member.slot.token: member for member in self._members}
+
+    def _token(self) -> int:
+        self._next_token += 1
+        return self._next_token - 1
 
     def _restart(self) -> None:
         """Starts anew at a uniform point with twice the population: the distribution had converged."""

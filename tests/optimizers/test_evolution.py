@@ -52,7 +52,10 @@ def test_nothing_is_handed_out_while_a_generation_waits():
     before = state(search)
     assert search.next_slot() is None
     search.reopen(slots[2].token)
-    assert search.next_slot() == slots[2]
+    again = search.next_slot()
+    assert (again.index, again.token) == (2, search.popsize)
+    assert np.array_equal(again.point, slots[2].point)
+    assert not search.holds(slots[2].token)
     assert search.next_slot() is None
     assert np.array_equal(before, state(search))
 
