@@ -114,6 +114,8 @@ def plan(model: LocalModel, port: int, options: ServerOptions) -> Launch:
     arguments.append("--enable-prefix-caching" if cached else "--no-enable-prefix-caching")
     # Sampling settings come with each request, so that what is recorded is what was used.
     arguments += ["--generation-config", "vllm"]
+    # Small models would fill the rest of a reply with blanks, which JSON allows between any two values.
+    arguments += ["--structured-outputs-config", json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})]
     arguments += ["--default-chat-template-kwargs", json.dumps({"enable_thinking": False})]
     if "vision_config" in config:
         arguments.append("--language-model-only")

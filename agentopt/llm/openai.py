@@ -36,17 +36,19 @@ class OpenAIBackend:
     def options(self, request: Request) -> dict[str, Any]:
         """Returns the request's sampling, and its schema as a response format."""
         settings = request.settings
-        out: dict[str, Any] = {
+        # In the body, not as the client's own argument: that parses the reply, and raises for one that is cut short.
+        body: dict[str, Any] = {}
+        if request.schema is not None:
+            form = {"name": "reply", "schema": dict(request.schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if self._local:
+            body["chat_template_kwargs"] = {"enable_thinking": settings.thinking}
+        return {
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,
             "seed": request.seed,
+            "extra_body": body,
         }
-        if request.schema is not None:
-            form = {"name": "reply", "schema": dict(request.schema), "strict": True}
-            out["response_format"] = {"type": "json_schema", "json_schema": form}
-        if self._local:
-            out["extra_body"] = {"chat_template_kwargs": {"enable_thinking": settings.thinking}}
-        return out
 
     def transient(self, error: Exception) -> bool:
         """Whether the error is one of transport or of an overloaded server."""

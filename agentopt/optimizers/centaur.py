@@ -18,7 +18,7 @@ from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
 from agentopt.optimizers.evolution import Member, Slot
 from agentopt.optimizers.sampler import PromptStyle, Proposal, SamplerName, Seen, make_sampler
-from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval
+from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share
 from agentopt.protocols import Problem
 from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value
 
@@ -134,12 +134,7 @@ class Centaur:
         self._seen = Seen(problem.space)
         self._problem = problem
         self._count = 0
-        if options.ratio == "auto":
-            self._share: AdaptiveShare | ErrorDiffusion | Interval = AdaptiveShare()
-        elif options.schedule == "interval":
-            self._share = Interval(float(options.ratio))
-        else:
-            self._share = ErrorDiffusion(float(options.ratio))
+        self._share = _share(options)
         self._reissued: set[int] = set()
 
     def ask(self, n: int) -> list[Suggestion]:
@@ -163,8 +158,7 @@ class Centaur:
         if turn and (self._options.injection == "none" or (loss is None and self._options.failed == "reissue")):
             self._reissued.add(trial.note["slot"])
             self._search.reopen(trial.token)
-            if isinstance(self._share, AdaptiveShare):
-                self._share.missed()
+            self._share.missed()
             return
         members = self._search.settle(trial.token, trial.params, loss, foreign=turn)
         if members:
@@ -177,8 +171,8 @@ class Centaur:
     def _fill(self, slot: Slot, own: dict[str, Value]) -> Suggestion:
         note: dict[str, Json] = {"generation": slot.generation, "slot": slot.index}
         # A reissued slot has had its turn.
-        turn = (
-            slot.index not in self._reissued and self._count >= self._options.warmup and self._share.next(self._count)
+        turn = self._count >= self._options.warmup and self._share.next(
+            self._count, blocked=slot.index in self._reissued
         )
         if not turn:
             return Suggestion(own, Origin.CMAES, slot.token, note)
@@ -189,8 +183,7 @@ class Centaur:
         if reason:
             if self._options.fallback == "stop" and proposal.params is None:
                 raise ModelUnavailable(f"The model's reply could not be used ({reason}), and fallback=stop.")
-            if isinstance(self._share, AdaptiveShare):
-                self._share.missed()
+            self._share.missed()
             return Suggestion(own, Origin.FALLBACK, slot.token, {**note, "reason": reason})
         assert proposal.params is not None
         origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
@@ -207,8 +200,14 @@ class Centaur:
         return ""
 
     def _end_generation(self, members: list[Member]) -> None:
-        if isinstance(self._share, AdaptiveShare):
-            turns = [m.loss for m in members if m.foreign]
-            own = [m.loss for m in members if not m.foreign]
-            self._share.learn(turns, own)
+        turns = [m.loss for m in members if m.foreign]
+        own = [m.loss for m in members if not m.foreign]
+        self._share.learn(turns, own)
         self._reissued = set()
+
+
+def _share(options: CentaurOptions) -> Share:
+    if options.ratio == "auto":
+        return AdaptiveShare()
+    schedule = Interval if options.schedule == "interval" else ErrorDiffusion
+    return schedule(float(options.ratio))

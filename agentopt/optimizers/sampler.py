@@ -20,6 +20,9 @@ from agentopt.protocols import Problem
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Params, Trial, Value, best_trial
 
+HISTORY_CHARS = 8000
+BEST_CHARS = 2000
+"""The most characters that a prompt spends on recent and on best trials."""
 SamplerName: TypeAlias = Literal["llm", "incumbent", "uniform", "advisor"]
 
 
@@ -176,6 +179,7 @@ def prompt_variables(
         result = ", ".join(f"{value:.6g}" for value in values) or trial.outcome.status.value.upper()
         return {"id": str(trial.id), "params": row(trial.params), "result": result, "origin": trial.origin.value}
 
+    width = len(row(advice)) + 30
     complete = sorted((t for t in seen.trials if t.complete), key=lambda t: (t.value, t.id))
     return {
         "description": problem.description,
@@ -188,8 +192,8 @@ def prompt_variables(
         "form": style.form,
         "count": len(seen.trials),
         "budget": problem.trials,
-        "recent": [line(trial) for trial in _window(seen.trials, style)],
-        "best": [line(trial) for trial in reversed(complete[: style.best])],
+        "recent": [line(trial) for trial in _window(seen.trials, style, width)],
+        "best": [line(trial) for trial in reversed(complete[: _at_most(style.best, width, BEST_CHARS)])],
         "failures": _failures(seen.trials),
         "advice": row(advice),
         "state": state,
@@ -207,10 +211,17 @@ def _choice_modes(space: SearchSpace, state: Mapping[str, Json]) -> dict[str, Va
     return modes
 
 
-def _window(trials: Sequence[Trial], style: PromptStyle) -> Sequence[Trial]:
+def _window(trials: Sequence[Trial], style: PromptStyle, width: int) -> Sequence[Trial]:
+    """Returns the trials that the history shows, where one takes `width` characters."""
     if not style.stable:
-        return trials[-style.recent :]
-    return trials[max(0, (len(trials) // style.recent - 1) * style.recent) :]
+        return trials[-_at_most(style.recent, width, HISTORY_CHARS) :]
+    recent = _at_most(style.recent, width, HISTORY_CHARS // 2)
+    return trials[max(0, (len(trials) // recent - 1) * recent) :]
+
+
+def _at_most(rows: int, width: int, characters: int) -> int:
+    """Returns how many rows fit: wide spaces get shorter lists, so that a prompt stays within a model's context."""
+    return max(1, min(rows, characters // width))
 
 
 def _failures(trials: Sequence[Trial]) -> list[dict[str, str]]:

@@ -3,35 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+
+class Share(Protocol):
+    """Says whose turn it is."""
+
+    @property
+    def ratio(self) -> float:
+        """The share of trials that the sampler gets now."""
+
+    def next(self, count: int, *, blocked: bool = False) -> bool:
+        """Whether the next trial, with `count` asked before it, is the sampler's; never where it is `blocked`."""
+
+    def missed(self) -> None:
+        """Takes note of a turn that gave nothing: the reply could not be run, or its trial failed."""
+
+    def learn(self, turns: Sequence[float | None], own: Sequence[float | None]) -> None:
+        """Takes the losses of a generation, the sampler's and the optimizer's own; None: it failed."""
+
+
+class _Fixed:
+    """A share that learns nothing."""
+
+    def missed(self) -> None:
+        """Learns nothing."""
+
+    def learn(self, turns: Sequence[float | None], own: Sequence[float | None]) -> None:
+        """Learns nothing."""
 
 
 @dataclass(slots=True)
-class ErrorDiffusion:
-    """Gives exactly the ratio: after k calls, the number of turns is within one of ratio * k."""
+class _Carry:
+    """Error diffusion: what a turn is short of a whole one is carried over."""
 
-    ratio: float
-    _carry: float = 0.0
+    value: float = 0.0
 
-    def next(self, count: int) -> bool:
-        """Whether the next trial is the sampler's; `count` trials were asked before it."""
-        self._carry += self.ratio
-        if self._carry < 1 - 1e-9:
+    def add(self, ratio: float, *, blocked: bool) -> bool:
+        """Whether a whole turn has come together; a blocked one stays due."""
+        self.value += ratio
+        if blocked or self.value < 1 - 1e-9:
             return False
-        self._carry -= 1
+        self.value -= 1
         return True
 
 
-@dataclass(slots=True)
-class Interval:
+class ErrorDiffusion(_Fixed):
+    """Gives exactly the ratio: after k calls without a block, the number of turns is within one of ratio * k."""
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+        self._carry = _Carry()
+
+    def next(self, count: int, *, blocked: bool = False) -> bool:
+        """Whether the next trial is the sampler's; a turn that is blocked is made up for by the next one."""
+        return self._carry.add(self.ratio, blocked=blocked)
+
+
+class Interval(_Fixed):
     """Every round(1/ratio)-th trial, as the published code has it: 0.4 and 0.5 are the same, and so are 0.7 and 1."""
 
-    ratio: float
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
 
-    def next(self, count: int) -> bool:
+    def next(self, count: int, *, blocked: bool = False) -> bool:
         """Whether the trial with `count` trials before it is the sampler's."""
-        return self.ratio > 0 and count % max(1, round(1 / self.ratio)) == 0
+        return not blocked and self.ratio > 0 and count % max(1, round(1 / self.ratio)) == 0
 
 
 @dataclass(slots=True)
@@ -49,7 +87,7 @@ class AdaptiveShare:
     DISCOUNT: ClassVar[float] = 0.9
     PRIOR: ClassVar[float] = 2.0
 
-    _carry: float = 0.0
+    _carry: _Carry = field(default_factory=_Carry)
     _wins: float = 0.0
     _weight: float = 0.0
 
@@ -63,13 +101,9 @@ class AdaptiveShare:
         """The share of trials that the sampler gets now."""
         return min(self.MOST, max(self.LEAST, self.START * (2 * self.win_rate) ** 2))
 
-    def next(self, count: int) -> bool:
+    def next(self, count: int, *, blocked: bool = False) -> bool:
         """Whether the next trial is the sampler's."""
-        self._carry += self.ratio
-        if self._carry < 1 - 1e-9:
-            return False
-        self._carry -= 1
-        return True
+        return self._carry.add(self.ratio, blocked=blocked)
 
     def missed(self) -> None:
         """Takes note of a turn that gave nothing: the reply could not be run, or its trial failed."""

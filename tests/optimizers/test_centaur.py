@@ -74,6 +74,13 @@ def test_the_ratio_is_exact(tmp_path, ratio):
         assert abs(sum(turns[:k]) - ratio * k) <= 1, k
 
 
+def test_the_ratio_is_made_up_for_after_slots_that_went_out_again(tmp_path):
+    outcomes = iter([Outcome(Status.OOM), None, None] * 99)
+    search = centaur(tmp_path, ratio=0.3, warmup=0)
+    suggestions = drive(search, 200, lambda s: next(outcomes) if s.origin is Origin.LLM else None)
+    assert abs(sum(s.origin is Origin.LLM for s in suggestions) - 60) <= 1
+
+
 @pytest.mark.parametrize(("ratio", "turns"), [(0.0, 0), (1.0, 50)])
 def test_the_ends_of_the_ratio(tmp_path, ratio, turns):
     suggestions = drive(centaur(tmp_path, ratio=ratio, warmup=0), 50)
