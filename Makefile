@@ -31,7 +31,7 @@ run: setup ## Tunes the surrogate of a training run with Centaur and a small mod
 	$(BIN)/agentopt run centaur --task autoresearch-surrogate --trials $(TRIALS)
 
 test: setup ## Runs the tests; those with a served model are skipped, visibly, where there is no server.
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.ready ## Checks style and types.
 	$(BIN)/ruff check .

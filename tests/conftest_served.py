@@ -20,11 +20,13 @@ SERVED_SECONDS = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests with the real server the time that a first start takes: download, conversion, loading."""
+    """Gives tests with the real server the time that a first start takes, and keeps them on one worker of xdist."""
     for item in items:
         names = getattr(item, "fixturenames", ())
-        if {"served_model", "small_model"} & set(names) and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(SERVED_SECONDS))
+        if {"served_model", "small_model"} & set(names):
+            item.add_marker(pytest.mark.xdist_group("served"))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(SERVED_SECONDS))
 
 
 @pytest.fixture(scope="session")

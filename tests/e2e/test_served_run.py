@@ -35,14 +35,14 @@ def agentopt(*arguments, cwd, env=None):
 @pytest.mark.slow
 def test_the_main_job_with_the_real_model(served_model, tmp_path):
     """`agentopt run centaur --model ...` on the real problem: the model's own replies become trials."""
-    flags = ["--trials", 20, "-o", "ratio=0.5", "-o", "warmup=12", "--name", "real", "--json"]
+    flags = ["--trials", 18, "-o", "ratio=0.5", "-o", "recent=4", "-o", "best=3", "--name", "real", "--json"]
     done = agentopt("run", "centaur", "--model", "smollm2-135m", *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["best"]["values"][0] < 1.0
     assert result["tokens"]["completion"] > 0
     run = tmp_path / "runs" / "real"
-    exchanges = read_ledger(run)
+    exchanges = [exchange for exchange in read_ledger(run) if exchange.status != "error"]
     assert len(exchanges) >= 3
     assert all("val_bpb" in e.prompt and e.reply.startswith('{"values"') for e in exchanges if e.repairs is None)
     origins = [trial.origin for trial in read_history(run).trials]

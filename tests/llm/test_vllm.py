@@ -299,7 +299,7 @@ def test_real_server_answers_to_a_schema_and_repeats(served_model: Server) -> No
 
     schema = {
         "type": "object",
-        "properties": {"depth": {"type": "integer"}, "kind": {"enum": ["a", "b"]}},
+        "properties": {"depth": {"type": "integer", "minimum": 1, "maximum": 24}, "kind": {"enum": ["a", "b"]}},
         "required": ["depth", "kind"],
         "additionalProperties": False,
     }
