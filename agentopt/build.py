@@ -75,6 +75,7 @@ class Plan:
             "workers": c.workers,
             "model": None if c.model is None else c.model.model_dump(mode="json"),
             "optimum": getattr(self.task, "optimum", None),
+            "median": getattr(self.task, "median", None),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

@@ -46,6 +46,8 @@ class FunctionTask:
     timeout: float | None = None
     optimum: float | None = None
     """The best value there is, where it is known, in the task's units."""
+    median: float | None = None
+    """The value of the median configuration, where it is known: a regret of 1 when the optimum's is 0."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Source, licence and the like, for `agentopt show`."""
 
