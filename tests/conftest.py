@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.conftest_served"]
+pytest_plugins = ["conftest_served"]
 
 settings.register_profile("agentopt", deadline=None)
 settings.load_profile("agentopt")
