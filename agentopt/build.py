@@ -21,7 +21,7 @@ from agentopt.executors.local import LocalExecutor
 from agentopt.journal import FILE as JOURNAL
 from agentopt.journal import History, Journal
 from agentopt.llm.settings import ModelSettings
-from agentopt.optimizers import MethodOptions, load_method
+from agentopt.optimizers import METHODS, MethodOptions, load_method
 from agentopt.protocols import Executor, Optimizer, Problem, Task
 from agentopt.study import Budget, Stop, Study, baseline
 from agentopt.task import load_task
@@ -38,7 +38,9 @@ def silent(_: object) -> None:
     """Says nothing, watches nothing."""
 
 
-class _Closes(Protocol):
+class _Gateway(Protocol):
+    seconds_left: Callable[[], float]
+
     def close(self) -> None: ...
 
 
@@ -53,7 +55,8 @@ class Plan:
     @property
     def problem(self) -> Problem:
         """What the optimizer may know."""
-        return Problem(self.task.space, self.task.objectives, self.task.describe(), self.config.trials)
+        task, c = self.task, self.config
+        return Problem(task.space, task.objectives, task.describe(), c.trials, c.task)
 
     def optimizer(self, *gateway: Any) -> Optimizer:
         """Builds the optimizer, with its gateway where it needs one."""
@@ -132,6 +135,12 @@ def plan(
         task = _task(config)
     elif config.workers > 1:
         raise UsageError("workers > 1 needs a task that can be loaded by name, as in my.py:evaluate.")
+    if len(task.objectives) > 1 and getattr(load_method(config.method), "single_objective", False):
+        several = ", ".join(name for name in METHODS if not getattr(load_method(name), "single_objective", False))
+        raise UsageError(
+            f"{config.method} takes one objective, and {config.task} has {len(task.objectives)}. Methods that take"
+            f" several: {several}."
+        )
     if config.trials is None and config.budget is None:
         config = config.model_copy(update={"trials": trials})
     model = _model(config, options, settings.get("model"), say)
@@ -199,7 +208,7 @@ def _assemble(plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool) ->
         if journal.history.header["space"] != json_value(task.space.to_json()):
             raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
         try:
-            gateway: tuple[_Closes, ...] = ()
+            gateway: tuple[_Gateway, ...] = ()
             if plan.options.needs_model:
                 gateway = (_open_gateway(config, run, say, journal.history.calls),)
                 stack.callback(gateway[0].close)
@@ -220,6 +229,8 @@ def _assemble(plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool) ->
             first=first,
             watch=watch,
         )
+        for one in gateway:
+            one.seconds_left = study.seconds_left
         return OpenRun(config, run, task, optimizer, journal, first, study, stack.pop_all())
 
 
@@ -292,9 +303,9 @@ def _model_path(name: Any) -> Any:
     return f"{scheme}{path.resolve()}" if is_path else name
 
 
-def _open_gateway(config: RunConfig, run: Path, say: Say, acknowledged: int) -> _Closes:
+def _open_gateway(config: RunConfig, run: Path, say: Say, acknowledged: int) -> _Gateway:
     from agentopt.llm import open_gateway
 
     assert config.model is not None
-    gateway: _Closes = open_gateway(config.model, run, config.seed, say, acknowledged=acknowledged)
+    gateway: _Gateway = open_gateway(config.model, run, config.seed, say, acknowledged=acknowledged)
     return gateway

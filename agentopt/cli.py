@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,11 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line, and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    from agentopt import cli_tools  # noqa: F401 - adds its commands
+    from agentopt import cli_compare, cli_export, cli_tools  # noqa: F401 - they add their commands
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the text of errors and replies may be anything
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a user's own methods and tasks are modules there
     try:
@@ -74,11 +78,15 @@ def _fail(message: str, code: int) -> int:
 
 def _crash(error: BaseException, run: Path | None) -> int:
     """Saves the traceback of an error that nobody foresaw, and says where."""
-    folder = Path(tempfile.mkdtemp(prefix="agentopt-")) if run is None else run
-    path = folder / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    name, lines, where = f"crash-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.txt", traceback.format_exception(error), ""
+    for folder in (run, None) if run is not None else (None,):
+        with suppress(OSError):  # such as a full disk
+            path = (Path(tempfile.mkdtemp(prefix="agentopt-")) if folder is None else folder) / name
+            path.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+            where = f" The traceback is in {path}."
+            break
     text = (str(error).splitlines() or [""])[0]
-    return _fail(f"Unexpected {type(error).__name__}: {text}. The traceback is in {path}.", 1)
+    return _fail(f"Unexpected {type(error).__name__}: {text}.{where}", 1)
 
 
 def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,7 +159,10 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
     from agentopt.report.load import load_run
 
     folder = runs.find_run(run, runs_dir)
-    if (folder / FILE).exists() and load_run(folder).status == "done":
+    done = False
+    with suppress(JournalError):  # a first record that a crash left torn is written again
+        done = (folder / FILE).exists() and load_run(folder).status == "done"
+    if done:
         click.echo(f"{folder} is done already: nothing to resume.", err=True)
         _conclude(folder, as_json=as_json)
         return 0
@@ -165,18 +176,47 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
 @click.argument("runs", nargs=-1, required=True)
 @runs_dir_option
 def report(runs: tuple[str, ...], runs_dir: Path) -> None:
-    """Prints what RUNS found (folders, names, or folders of runs) and draws convergence.png into each."""
+    """Prints what RUNS found (folders, names, folders of runs, comparisons); writes a page, figures and tables."""
+    from agentopt.report.comparison import FILE as COMPARISON
     from agentopt.report.figures import convergence
+    from agentopt.report.html import page_of, write_report
     from agentopt.report.load import load_run
+    from agentopt.report.tables import write_tables
     from agentopt.report.text import comparison, render
     from agentopt.runs import find_runs
 
-    reports = [load_run(folder) for given in runs for folder in find_runs(given, runs_dir)]
+    single = []
+    for given in runs:
+        compared = next((p for p in (Path(given), runs_dir / given) if (p / COMPARISON).is_file()), None)
+        if compared is None:
+            single.append(given)
+        else:
+            _report_comparison(compared)
+    reports = [load_run(folder) for given in single for folder in find_runs(given, runs_dir)]
+    if not reports:
+        return
     for item in reports:
         show(render(item))
-        show(f"\n{convergence(item)}\n")
+        for path in (convergence(item), convergence(item, item.run / "convergence.svg"), *write_tables(item)):
+            show(path.as_posix())
+        show("")
     if len(reports) > 1:
         show(comparison(reports))
+    folders = [item.run for item in reports]
+    show(write_report(folders, page_of(folders)).as_posix())
+
+
+def _report_comparison(folder: Path) -> None:
+    from agentopt.report.compare_files import write_comparison
+    from agentopt.report.compare_page import write_comparison_page
+    from agentopt.report.compare_text import render_comparison
+    from agentopt.report.comparison import load_comparison
+
+    found = load_comparison(folder)
+    show(render_comparison(found))
+    files = write_comparison(found, folder / "report")
+    for path in (*files, write_comparison_page(found, folder, files)):
+        show(path.as_posix())
 
 
 def _drive(folder: Path, open_: Callable[[], OpenRun], watcher: Watcher, *, as_json: bool) -> int:
@@ -216,7 +256,10 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
     found = load_run(folder)
     show(render(found), err=as_json)
     if found.trials:
-        show(f"\n{convergence(found)}", err=as_json)
+        try:
+            show(f"\n{convergence(found)}", err=as_json)
+        except OSError as error:  # such as a full disk: the run is no worse for it
+            _say(f"The figure could not be written: {error.strerror or error}.")
     if as_json:
         show_json(found.summary())
 

@@ -6,6 +6,7 @@
         |-- ModelUnavailable     no reply can be had from the language model: the run is resumable
         |-- JournalError         the run folder cannot be read or belongs to another process
         |-- ReplayMismatch       what is asked now differs from what the run folder recorded
+        |-- OutOfTime            the time budget ended while a language model was asked: the loop ends the run
 
 Failures of a trial are not here: they are values (`agentopt.trial.Status`).
 """
@@ -38,6 +39,10 @@ class JournalError(RunError):
 
 class ReplayMismatch(RunError):
     """A resumed run asked for something else than the journal recorded."""
+
+
+class OutOfTime(RunError):
+    """The run's time budget was spent while the optimizer waited for a language model."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -131,7 +131,7 @@ def _outcome(file: Path, stdout: str, objectives: Sequence[Objective]) -> Outcom
 
 
 def _last_object(stdout: str) -> dict[str, Any] | None:
-    for line in reversed(stdout.splitlines()):
+    for line in reversed(stdout.split("\n")):  # splitlines would cut at U+2028, which JSON may hold
         if line.strip().startswith("{"):
             try:
                 found = json.loads(line)

@@ -21,6 +21,11 @@ class Objective:
     reference: float | None = None
     """The worst value that still counts, for hypervolumes, in the task's units."""
 
+    def __post_init__(self) -> None:
+        if self.direction not in ("minimize", "maximize"):
+            known = "'minimize' or 'maximize'"
+            raise ValueError(f"Objective {self.name!r}: direction: it must be {known} (given {self.direction!r:.60})")
+
     def loss(self, value: float) -> float:
         """Returns the value to be minimised; its own inverse."""
         return -value if self.direction == "maximize" else value
@@ -35,6 +40,8 @@ class Problem:
     description: str = ""
     trials: int | None = None
     """The budget in trials, where there is one."""
+    task: str = ""
+    """The name that `load_task` takes, where there is one: for scripted models of known quality, never for prompts."""
 
 
 class Task(Protocol):

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Cube: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 """A point of the unit cube, shape (d,), one coordinate per parameter in the order of the space."""
 
+_N = TypeVar("_N", int, float)
 _STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$", max_length=120)]
 
@@ -33,33 +35,70 @@ class _Definition:
     @model_validator(mode="before")
     @classmethod
     def _name_arguments(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return cls._fill(dict(given))
         if not isinstance(given, ArgsKwargs):
             return given
         names = [item.name for item in fields(cls) if not item.kw_only]
         named, others = dict(zip(names, given.args, strict=False)), given.kwargs or {}
-        return given if named.keys() & others.keys() else ArgsKwargs(given.args[len(names) :], {**named, **others})
+        if named.keys() & others.keys():
+            return given
+        return ArgsKwargs(given.args[len(names) :], cls._fill({**named, **others}))
+
+    @classmethod
+    def _fill(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Returns the arguments with those added that follow from the others."""
+        return given
+
+
+class _Number(_Definition):
+    """What Float and Int share: the range may be left out where the values are listed."""
+
+    @classmethod
+    def _fill(cls, given: dict[str, Any]) -> dict[str, Any]:
+        values = given.get("values")
+        if isinstance(values, (tuple, list)) and values:
+            return {"low": values[0], "high": values[-1], **given}
+        if values is None and not {"low", "high"} <= given.keys():
+            raise ValueError(f"{cls.__name__} {given.get('name')!r}: give low and high, or values")
+        return given
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Float(_Definition):
-    """A real parameter in [low, high]; with `log` its logarithm is what is searched."""
+class Float(_Number):
+    """A real parameter in [low, high]; with `log` its logarithm is what is searched.
+
+    With `values`, ascending, it is one of those numbers, as in `Float("dropout", values=(0, 0.3, 0.6))`: each has an
+    equal share of the unit interval, and a value that is none of them goes to the nearest one, ties down.
+    """
 
     name: Name
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
     log: bool = False
     default: float | None = None
     _: KW_ONLY
+    values: Annotated[tuple[float, ...] | None, Field(min_length=2)] = None
     type: Literal["float"] = field(default="float", repr=False)
 
     @model_validator(mode="after")
     def _check(self) -> Float:
         _check_range(self, self.low, self.high, self.log, self.default)
+        _check_values(self, self.values)
+        if self.default is not None and self.clip(self.default) != self.default:
+            raise ValueError(f"Float {self.name!r}: default {self.default:g} is not one of its values")
         return self
 
+    @property
+    def grid(self) -> Sequence[float] | None:
+        """All admissible values, ascending, where they are listed."""
+        return self.values
+
     def encode(self, value: Value) -> float:
-        """Returns the coordinate in [0, 1] of a value."""
+        """Returns the coordinate in [0, 1] of a value; of a listed one, the middle of the cell that decodes to it."""
         x = float(value)
+        if self.values is not None:
+            return _middle(self.values, self.clip(x))
         if self.log:
             x, low, high = math.log(max(x, self.low)), math.log(self.low), math.log(self.high)
         else:
@@ -69,6 +108,8 @@ class Float(_Definition):
     def decode(self, u: float) -> float:
         """Returns the value at a coordinate; coordinates outside [0, 1] are clipped."""
         u = min(1.0, max(0.0, u))
+        if self.values is not None:
+            return _level(self.values, u)
         if self.log:
             x = math.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
         else:
@@ -77,42 +118,52 @@ class Float(_Definition):
 
     def clip(self, value: Any) -> float:
         """Returns the nearest admissible value; raises ValueError when `value` is no finite number."""
-        return min(self.high, max(self.low, _number(self.name, value)))
+        x = min(self.high, max(self.low, _number(self.name, value)))
+        return x if self.values is None else _nearest(self.values, x)
 
     def schema(self) -> dict[str, Any]:
         """Returns the JSON schema of one value."""
+        if self.values is not None:
+            return {"type": "number", "enum": list(self.values)}
         return {"type": "number", "minimum": self.low, "maximum": self.high}
 
     @property
-    def levels(self) -> None:
-        """The number of distinct values: not finite."""
-        return None
+    def levels(self) -> int | None:
+        """The number of distinct values; None where it is not finite."""
+        return None if self.values is None else len(self.values)
 
     def describe(self) -> str:
         """Returns the range in words, for prompts and people."""
+        if self.values is not None:
+            return f"one of {', '.join(map(repr, self.values))}"
         return f"real, {self.low:g} to {self.high:g}{', log scale' if self.log else ''}"
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Int(_Definition):
+class Int(_Number):
     """An integer parameter in [low, high]: every `step`-th integer, or with `powers_of=b` the powers of b in the range.
 
-    A value that is not on the grid goes to the nearest one that is, ties down.
+    With `values`, ascending, it is one of those, as in `Int("batch_size", values=(4, 6, 10, 16))`. A value that is not
+    on the grid goes to the nearest one that is, ties down.
     """
 
     name: Name
-    low: int
-    high: int
+    low: int = 0
+    high: int = 0
     log: bool = False
     default: int | None = None
     _: KW_ONLY
     step: Annotated[int, Field(ge=1)] = 1
     powers_of: Annotated[int | None, Field(ge=2)] = None
+    values: Annotated[tuple[int, ...] | None, Field(min_length=2)] = None
     type: Literal["int"] = field(default="int", repr=False)
 
     @model_validator(mode="after")
     def _check(self) -> Int:
         _check_range(self, self.low, self.high, self.log or self.powers_of is not None, self.default)
+        _check_values(self, self.values)
+        if self.values is not None and (self.powers_of is not None or self.step != 1):
+            raise ValueError(f"Int {self.name!r}: values cannot be given with step or powers_of")
         if self.powers_of is not None and self.step != 1:
             raise ValueError(f"Int {self.name!r}: step and powers_of cannot both be given")
         if self.log and self.step != 1:
@@ -126,6 +177,8 @@ class Int(_Definition):
     @cached_property
     def grid(self) -> Sequence[int]:
         """All admissible values, ascending."""
+        if self.values is not None:
+            return self.values
         if self.powers_of is None:
             return range(self.low, self.high + 1, self.step)
         powers, power = [], 1
@@ -140,11 +193,16 @@ class Int(_Definition):
         """The number of distinct values."""
         return len(self.grid)
 
+    @property
+    def _sparse(self) -> bool:
+        """Whether the range has integers that are not admissible: the levels then share the unit interval equally."""
+        return self.values is not None or self.powers_of is not None or self.step != 1
+
     def encode(self, value: Value) -> float:
         """Returns the coordinate of a value: the middle of the cell that decodes to it."""
         number = int(value)
-        if self.powers_of is not None or self.step != 1:
-            return (self.grid.index(self.clip(number)) + 0.5) / len(self.grid)
+        if self._sparse:
+            return _middle(self.grid, self.clip(number))
         low, high = self.low - 0.5, self.high + 0.5
         if self.log:
             u = (math.log(max(number, self.low)) - math.log(low)) / (math.log(high) - math.log(low))
@@ -155,8 +213,8 @@ class Int(_Definition):
     def decode(self, u: float) -> int:
         """Returns the value whose cell holds a coordinate; coordinates outside [0, 1] are clipped."""
         u = min(1.0, max(0.0, u))
-        if self.powers_of is not None or self.step != 1:
-            return self.grid[min(len(self.grid) - 1, int(u * len(self.grid)))]
+        if self._sparse:
+            return _level(self.grid, u)
         low, high = self.low - 0.5, self.high + 0.5
         x = math.exp(math.log(low) + u * (math.log(high) - math.log(low))) if self.log else low + u * (high - low)
         return min(self.high, max(self.low, math.floor(x + 0.5)))
@@ -164,20 +222,20 @@ class Int(_Definition):
     def clip(self, value: Any) -> int:
         """Returns the nearest admissible value; raises ValueError when `value` is no finite number."""
         x = min(float(self.high), max(float(self.low), _number(self.name, value)))
-        if self.powers_of is not None:
-            return min(self.grid, key=lambda power: (abs(power - x), power))
+        if self.values is not None or self.powers_of is not None:
+            return _nearest(self.grid, x)
         index = math.ceil((x - self.low) / self.step - 0.5)
         return self.grid[min(len(self.grid) - 1, max(0, index))]
 
     def schema(self) -> dict[str, Any]:
         """Returns the JSON schema of one value."""
-        if self.powers_of is not None or self.step != 1:
+        if self._sparse:
             return {"type": "integer", "enum": list(self.grid)}
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
     def describe(self) -> str:
         """Returns the range in words, for prompts and people."""
-        if self.powers_of is not None:
+        if self.values is not None or self.powers_of is not None:
             return f"one of {', '.join(map(str, self.grid))}"
         step = f", in steps of {self.step}" if self.step != 1 else ""
         return f"integer, {self.low} to {self.high}{step}{', log scale' if self.log else ''}"
@@ -344,7 +402,7 @@ class SearchSpace(_Definition):
             parameter, least = self[rule.name], rule.times * float(repaired[rule.other])
             if float(repaired[rule.name]) < least:
                 value = parameter.clip(least)
-                if isinstance(parameter, Int) and float(value) < least:
+                if not isinstance(parameter, Choice) and parameter.grid is not None and float(value) < least:
                     value = next((v for v in parameter.grid if v >= least), parameter.grid[-1])
                 repaired[rule.name] = value
         return repaired
@@ -372,20 +430,39 @@ class SearchSpace(_Definition):
         }
 
     def to_optuna(self) -> dict[str, BaseDistribution]:
-        """Returns Optuna's distribution of each parameter; powers become a log-scaled integer, to be clipped."""
+        """Returns Optuna's distribution of each parameter, of values as `optuna_params` gives them.
+
+        Listed values and powers become their positions, since Optuna has no ordered distribution over them.
+        """
         from optuna import distributions as od
 
         out: dict[str, BaseDistribution] = {}
         for p in self.parameters:
-            if isinstance(p, Float):
+            if (listed := _listed(p)) is not None:
+                out[p.name] = od.IntDistribution(0, len(listed) - 1)
+            elif isinstance(p, Float):
                 out[p.name] = od.FloatDistribution(p.low, p.high, log=p.log)
             elif isinstance(p, Int):
-                out[p.name] = od.IntDistribution(
-                    p.grid[0], p.grid[-1], log=p.log or p.powers_of is not None, step=1 if p.log else p.step
-                )
+                out[p.name] = od.IntDistribution(p.grid[0], p.grid[-1], log=p.log, step=1 if p.log else p.step)
             else:
                 out[p.name] = od.CategoricalDistribution(p.choices)
         return out
+
+    def optuna_params(self, params: Params) -> dict[str, Value]:
+        """Returns a configuration as Optuna is told it: listed values and powers by their position."""
+        out = {name: params[name] for name in self.names}
+        for p in self.parameters:
+            if (listed := _listed(p)) is not None:
+                out[p.name] = listed.index(p.clip(params[p.name]))
+        return out
+
+    def from_optuna(self, params: Params) -> dict[str, Value]:
+        """Returns the configuration that Optuna's parameters stand for, clipped to the space."""
+        found = dict(params)
+        for p in self.parameters:
+            if (listed := _listed(p)) is not None:
+                found[p.name] = listed[int(params[p.name])]
+        return self.complete(found)
 
     def key(self, params: Params) -> tuple[Value, ...]:
         """Returns a hashable identity of a configuration: equal exactly for equal configurations."""
@@ -424,6 +501,41 @@ def _number(name: str, value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name}: {str(value)[:40]} is not a finite number")
     return number
+
+
+def _listed(parameter: Parameter) -> Sequence[Value] | None:
+    """Returns the values of a parameter whose values are ordered, but not evenly spaced."""
+    if isinstance(parameter, Choice):
+        return None
+    powers = isinstance(parameter, Int) and parameter.powers_of is not None
+    return parameter.grid if powers else parameter.values
+
+
+def _middle(grid: Sequence[float], value: float) -> float:
+    """Returns the coordinate of a level where all have an equal share of the unit interval."""
+    return (grid.index(value) + 0.5) / len(grid)
+
+
+def _level(grid: Sequence[_N], u: float) -> _N:
+    """Returns the level at a coordinate in [0, 1]."""
+    return grid[min(len(grid) - 1, int(u * len(grid)))]
+
+
+def _nearest(grid: Sequence[_N], x: float) -> _N:
+    """Returns the level that is nearest to a number, ties down."""
+    return min(grid, key=lambda level: (abs(level - x), level))
+
+
+def _check_values(parameter: Float | Int, values: Sequence[float] | None) -> None:
+    if values is None:
+        return
+    where = f"{type(parameter).__name__} {parameter.name!r}"
+    if any(a >= b for a, b in pairwise(values)):
+        raise ValueError(f"{where}: values must ascend")
+    if (parameter.low, parameter.high) != (values[0], values[-1]):
+        raise ValueError(f"{where}: low and high must be the first and the last of values, or be left out")
+    if parameter.log:
+        raise ValueError(f"{where}: values and log cannot both be given")
 
 
 def _check_range(parameter: Float | Int, low: float, high: float, log: bool, default: float | None) -> None:  # noqa: FBT001

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from agentopt.errors import ReplayMismatch, RunError
+from agentopt.errors import OutOfTime, ReplayMismatch, RunError
 from agentopt.journal import Asked, History, Journal
 from agentopt.protocols import Done, Executor, Job, Objective, Optimizer, Task
 from agentopt.trial import Origin, Params, Suggestion, Trial, suggestion_to_json
@@ -103,15 +103,18 @@ class Study:
         for number, (_, params) in self.history.pending.items():
             self._submit(number, params)
         while True:
-            if self._seconds_left() <= 0:
+            if self.seconds_left() <= 0:
                 for number in sorted(self._flying):
                     self._finish(self._executor.cancel(number, "stopped: the run's time budget was spent"))
                 return Stop.SECONDS
-            while asked := self._ask():
-                pass
+            try:
+                while asked := self._ask():
+                    pass
+            except OutOfTime:
+                continue
             if not self._flying:
                 return Stop.EXHAUSTED if asked is None else Stop.TRIALS
-            left = self._seconds_left()
+            left = self.seconds_left()
             for done in self._executor.wait(None if left == np.inf else max(0.0, left)):
                 self._finish(done)
 
@@ -146,7 +149,8 @@ class Study:
         self._optimizer.tell(minimised(trial, self._task.objectives))
         self._watch(self.history)
 
-    def _seconds_left(self) -> float:
+    def seconds_left(self) -> float:
+        """Returns what is left of the budget of wall seconds."""
         return np.inf if self._budget.seconds is None else self._budget.seconds - self._now()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from agentopt.errors import UsageError, unknown
@@ -48,6 +50,8 @@ class FunctionTask:
     """The best value there is, where it is known, in the task's units."""
     median: float | None = None
     """The value of the median configuration, where it is known: a regret of 1 when the optimum's is 0."""
+    best_params: Params | None = None
+    """A configuration that has the optimum, where one is known. Optimizers are not told it."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Source, licence and the like, for `agentopt show`."""
 
@@ -66,11 +70,21 @@ class FunctionTask:
         repaired = self.space.repair(params)
         if self.repairer is None:
             return repaired
-        return self.space.complete(self.repairer(dict(repaired)))
+        try:
+            return self.space.complete(self.repairer(dict(repaired)))
+        except Exception as error:
+            text = str(error) if isinstance(error, UsageError) else f"{_explain(error)}."
+            raise UsageError(f"The repair of {self.name} cannot be used for {repaired!r:.200}: {text}") from error
 
     def describe(self) -> str:
         """Returns what the task is about."""
         return self.description
+
+
+def sampled_median(space: SearchSpace, function: Callable[[dict[str, Any]], float]) -> float:
+    """Returns the median value of 1001 uniform configurations, always the same ones."""
+    rng = np.random.default_rng(0)
+    return float(np.median([function(space.sample(rng)) for _ in range(1001)]))
 
 
 def load_task(name: str, **options: Any) -> Task:
@@ -169,6 +183,7 @@ def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping
         space = as_space(module.space)
     except (ValidationError, ValueError, TypeError) as error:
         raise UsageError(f"{where}: space: {_explain(error)}") from error
+    _check_module(module, where)
     return FunctionTask(
         name=name,
         space=space,
@@ -181,11 +196,25 @@ def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping
     )
 
 
+def _check_module(module: ModuleType, where: str) -> None:
+    """Raises UsageError where one of the names that a task's module may hold is not what it must be."""
+    timeout, isolation = getattr(module, "timeout", None), getattr(module, "isolation", "process")
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and 0 < timeout < math.inf):
+        raise UsageError(f"{where}: timeout: it must be seconds above 0, or None (given {timeout!r:.60}).")
+    if isolation not in ("inline", "process"):
+        raise UsageError(f"{where}: isolation: it must be 'inline' or 'process' (given {isolation!r:.60}).")
+    if getattr(module, "repair", None) is not None and not callable(module.repair):
+        raise UsageError(f"{where}: repair: it must be a function of the parameters (given {module.repair!r:.60}).")
+
+
 def as_objectives(given: Iterable[Objective | str] | None, where: str) -> tuple[Objective, ...]:
     """Returns the objectives that a module states: `Objective`s or names to be minimised; else `value`."""
     if given is None:
         return (Objective(),)
     objectives = []
+    if not isinstance(given, Iterable | Objective):
+        raise UsageError(f"{where}: objectives: it must be a list of Objectives or names (given {given!r:.60}).")
     for item in [given] if isinstance(given, (str, Objective)) else given:
         if not isinstance(item, (str, Objective)):
             raise UsageError(f"{where}: objectives: {item!r:.80} is neither an Objective nor a name.")

@@ -286,6 +286,58 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_kept(capsys, here,
     assert "Traceback" in crash.read_text()
 
 
+def test_the_text_of_an_error_may_be_anything(here):
+    (here / "odd.py").write_text(
+        "from agentopt import Float\nspace = [Float('x', 0, 1)]\ndef evaluate(params): raise ValueError('\\ud800')\n"
+    )
+    process = agentopt("run", "random", "--task", "odd.py:evaluate", "--trials", "2", "--name", "x", "--json")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert json.loads(out)["trials"]["failed"] == 2
+    assert "ValueError: \\ud800" in err
+
+
+def test_a_figure_that_cannot_be_written_does_not_spoil_the_run(capsys, monkeypatch):
+    def full(report):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agentopt.report.figures.convergence", full)
+    done = ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3", "--json")
+    assert json.loads(done.out)["trials"]["complete"] == 3
+    assert "The figure could not be written: No space left on device." in done.err
+
+
+@pytest.mark.parametrize("size", [0, 10])
+def test_a_run_whose_first_record_is_torn_is_resumed(capsys, size):
+    arguments = ("random", "--task", "sphere-2", "--trials", "3")
+    ok(capsys, "run", *arguments, "--name", "whole")
+    ok(capsys, "run", *arguments, "--name", "torn")
+    os.truncate("runs/torn/journal.jsonl", size)
+    ok(capsys, "resume", "torn")
+    torn, whole = (read_history(Path("runs", name)).trials for name in ("torn", "whole"))
+    assert [(t.id, t.params) for t in torn] == [(t.id, t.params) for t in whole]
+
+
+@pytest.mark.parametrize("method", ["cmaes", "local", "llm", "centaur"])
+def test_a_method_for_one_objective_is_refused_for_several(capsys, here, method):
+    (here / "two.py").write_text(
+        "from agentopt import Float\nspace = [Float('x', 0, 1)]\nobjectives = ['a', 'b']\n"
+        "def evaluate(params): return params['x'], 1 - params['x']\n"
+    )
+    message = wrong(capsys, "run", method, "--task", "two.py:evaluate", "--model", "smollm2-135m")
+    assert f"{method} takes one objective" in message
+    assert "random, sobol, tpe" in message
+
+
+def test_a_budget_of_time_ends_a_run_that_waits_for_a_model(capsys, here):
+    (here / "replies.jsonl").write_text('{"text": "[0.5, 1]", "delay": 60}\n')
+    start = time.monotonic()
+    model = ("--model", "scripted:replies.jsonl", "--budget", "1s", "--no-default", "--name", "x")
+    ok(capsys, "run", "llm", "--task", "sphere-2", *model)
+    assert time.monotonic() - start < 20
+    assert json.loads(ok(capsys, "show", "x", "--json").out)["status"] == "done"
+
+
 def agentopt(*arguments, **more):
     command = [sys.executable, "-m", "agentopt", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)

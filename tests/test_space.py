@@ -22,8 +22,10 @@ REAL = st.floats(-1e6, 1e6, allow_nan=False)
 
 @st.composite
 def floats(draw, name="x"):
-    log = draw(st.booleans())
-    if log:
+    kind = draw(st.sampled_from(["plain", "log", "values"]))
+    if kind == "values":
+        return Float(name, values=tuple(sorted(draw(st.sets(REAL, min_size=2, max_size=8)))))
+    if kind == "log":
         low = draw(st.floats(1e-9, 1e3))
         return Float(name, low, low * draw(st.floats(1.01, 1e6)), log=True)
     low = draw(REAL)
@@ -32,7 +34,9 @@ def floats(draw, name="x"):
 
 @st.composite
 def integers(draw, name="n"):
-    kind = draw(st.sampled_from(["plain", "log", "step", "powers"]))
+    kind = draw(st.sampled_from(["plain", "log", "step", "powers", "values"]))
+    if kind == "values":
+        return Int(name, values=tuple(sorted(draw(st.sets(st.integers(-1000, 1000), min_size=2, max_size=8)))))
     if kind == "powers":
         base = draw(st.integers(2, 10))
         first = draw(st.integers(0, 3))
@@ -63,7 +67,7 @@ def test_a_decoded_value_is_admissible_and_encodes_to_where_it_came_from(paramet
     again = parameter.decode(parameter.encode(value))
     assert parameter.clip(value) == value
     assert 0 <= parameter.encode(value) <= 1
-    if isinstance(parameter, Float):
+    if parameter.levels is None:
         assert math.isclose(again, value, rel_tol=1e-9, abs_tol=1e-9 * (parameter.high - parameter.low))
     else:
         assert again == value
@@ -74,10 +78,10 @@ def test_a_decoded_value_is_admissible_and_encodes_to_where_it_came_from(paramet
 def test_the_edges_of_the_cube_are_the_edges_of_the_range(parameter):
     low, high = parameter.decode(0.0), parameter.decode(1.0)
     assert (parameter.decode(-3.0), parameter.decode(7.0)) == (low, high)
-    if isinstance(parameter, Float):
+    if parameter.levels is None:
         assert math.isclose(low, parameter.low, rel_tol=1e-12)
         assert math.isclose(high, parameter.high, rel_tol=1e-12)
-    elif isinstance(parameter, Int):
+    elif not isinstance(parameter, Choice):
         assert (low, high) == (parameter.grid[0], parameter.grid[-1])
     else:
         assert (low, high) == (parameter.choices[0], parameter.choices[-1])
@@ -101,7 +105,44 @@ def test_clipping_an_integer_gives_the_nearest_level_and_ties_go_down(parameter,
 
 @given(floats(), REAL)
 def test_clipping_a_real_gives_the_nearest_value(parameter, x):
-    assert parameter.clip(x) == min(max(x, parameter.low), parameter.high)
+    if parameter.grid is None:
+        assert parameter.clip(x) == min(max(x, parameter.low), parameter.high)
+    else:
+        clipped = parameter.clip(x)
+        assert clipped in parameter.grid
+        inside = min(max(x, parameter.low), parameter.high)
+        assert abs(clipped - inside) == min(abs(level - inside) for level in parameter.grid)
+
+
+def test_listed_values_have_equal_cells_and_the_range_follows_from_them():
+    rate, size = Float("rate", values=(1e-8, 0.001, 1)), Int("size", values=[4, 6, 10, 16])
+    assert (rate.low, rate.high, rate.levels, rate.grid) == (1e-8, 1.0, 3, (1e-8, 0.001, 1.0))
+    assert (size.low, size.high, size.levels, size.grid) == (4, 16, 4, (4, 6, 10, 16))
+    assert [rate.encode(v) for v in rate.grid] == pytest.approx([1 / 6, 1 / 2, 5 / 6])
+    assert [size.decode(u) for u in (0.0, 0.24, 0.26, 0.51, 0.76, 1.0)] == [4, 4, 6, 10, 16, 16]
+    assert [size.clip(x) for x in (0, 5, 5.01, 8, 13, 99)] == [4, 4, 6, 6, 10, 16]
+    assert rate.clip(0.4) == 0.001
+    assert Float("rate", 1e-8, 1, values=(1e-8, 0.001, 1)) == rate
+    assert rate.schema() == {"type": "number", "enum": [1e-8, 0.001, 1.0]}
+    assert size.schema() == {"type": "integer", "enum": [4, 6, 10, 16]}
+    assert rate.describe() == "one of 1e-08, 0.001, 1.0"
+    assert size.describe() == "one of 4, 6, 10, 16"
+
+
+def test_a_repair_raises_a_listed_number_to_one_that_is_enough():
+    space = SearchSpace((Float("a", values=(0.1, 0.5, 2.0)), Float("b", 0, 3)), (AtLeast("a", "b"),))
+    assert space.repair({"a": 0.1, "b": 0.6})["a"] == 2.0
+    assert space.repair({"a": 0.1, "b": 2.5})["a"] == 2.0
+
+
+def test_optuna_is_told_the_positions_of_listed_values_and_of_powers():
+    space = as_space([Float("a", values=(0.1, 0.5, 2.0)), Int("n", values=(3, 7)), Int("p", 2, 64, powers_of=2)])
+    space = as_space([*space.parameters, Float("x", 0, 1), Int("s", 0, 30, step=10)])
+    distributions = space.to_optuna()
+    assert [(d.low, d.high) for d in distributions.values()] == [(0, 2), (0, 1), (0, 5), (0.0, 1.0), (0, 30)]
+    params = {"a": 2.0, "n": 3, "p": 16, "x": 0.25, "s": 20}
+    assert space.optuna_params(params) == {"a": 2, "n": 0, "p": 3, "x": 0.25, "s": 20}
+    assert space.from_optuna(space.optuna_params(params)) == params
 
 
 @pytest.mark.parametrize("parameter", [Float("x", 0, 1), Int("x", 0, 9)])
@@ -159,8 +200,10 @@ def test_optuna_admits_every_sample(space, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         distributions = space.to_optuna()
-    params = space.sample(np.random.default_rng(seed))
-    assert tuple(distributions) == space.names
+    sample = space.sample(np.random.default_rng(seed))
+    params = space.optuna_params(sample)
+    assert space.from_optuna(params) == sample
+    assert tuple(distributions) == tuple(params) == space.names
     for name, distribution in distributions.items():
         assert distribution._contains(distribution.to_internal_repr(params[name])), (name, params[name], distribution)
         assert distribution.to_external_repr(distribution.to_internal_repr(params[name])) == params[name]
@@ -214,6 +257,15 @@ BAD = {
     "default 5 is not one of its values": lambda: Int("x", 1, 64, powers_of=2, default=5),
     "step and powers_of": lambda: Int("x", 1, 64, powers_of=2, step=2),
     "step and log": lambda: Int("x", 1, 64, log=True, step=2),
+    "give low and high, or values": lambda: Float("x", 0),
+    "Int 'x': give low and high, or values": lambda: Int("x"),
+    "values must ascend": lambda: Float("x", values=(1, 3, 2)),
+    "Int 'x': values must ascend": lambda: Int("x", values=(1, 2, 2, 3)),
+    "first and the last of values": lambda: Int("x", 0, 9, values=(1, 2, 9)),
+    "values and log": lambda: Float("x", values=(1, 2), log=True),
+    "values cannot be given with step": lambda: Int("x", values=(1, 2), step=2),
+    "default 1.5 is not one of its values": lambda: Float("x", values=(1, 2), default=1.5),
+    "default 3 is not one of its values": lambda: Int("x", values=(1, 2, 4), default=3),
     "needs two values or more": lambda: Choice("x", ("a",)),
     "has a value twice": lambda: Choice("x", (1, 1.0)),
     "default 'z' is not one of its choices": lambda: Choice("x", ("a", "b"), default="z"),
@@ -238,6 +290,11 @@ def test_a_bad_parameter_is_refused_with_its_name_and_the_field(message):
         (lambda: Int("x", 0.5, 3), "low"),
         (lambda: Int("x", 0, 3, step=0), "step"),
         (lambda: Int("x", 0, 3, powers_of=1), "powers_of"),
+        (lambda: Int("x", values=(1, 2.5)), "values"),
+        (lambda: Float("x", values=(1, math.inf)), "values"),
+        (lambda: Float("x", values=()), "values"),
+        (lambda: Int("x", values=(1,)), "values"),
+        (lambda: Int("x", values=3), "values"),
         (lambda: Choice("x", "ab"), "choices"),
         (lambda: AtLeast("x", "y", 0), "times"),
         (lambda: Float("x", 0, 1, lgo=True), "lgo"),

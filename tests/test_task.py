@@ -99,6 +99,15 @@ BAD_FILES = {
     "none": ("", "holds no `space`: add one"),
     "objectives": ("space = [Float('x', 0, 1)]\nobjectives = [3]", "objectives: 3 is neither an Objective nor a name"),
     "names": ("space = [Float('x', 0, 1)]\nobjectives = ['a', 'a']", "objectives: one or more with different names"),
+    "direction": (
+        "from agentopt import Objective\nspace = [Float('x', 0, 1)]\nobjectives = [Objective('a', 'max')]",
+        "Objective 'a': direction: it must be 'minimize' or 'maximize' (given 'max')",
+    ),
+    "no list": ("space = [Float('x', 0, 1)]\nobjectives = 3", "objectives: it must be a list of Objectives or names"),
+    "timeout": ("space = [Float('x', 0, 1)]\ntimeout = '10'", "timeout: it must be seconds above 0, or None"),
+    "negative": ("space = [Float('x', 0, 1)]\ntimeout = -1", "timeout: it must be seconds above 0, or None"),
+    "isolation": ("space = [Float('x', 0, 1)]\nisolation = 'proces'", "isolation: it must be 'inline' or 'process'"),
+    "repair": ("space = [Float('x', 0, 1)]\nrepair = 5", "repair: it must be a function of the parameters"),
     "syntax": ("space = [", "SyntaxError"),
     "import": ("import no_such_module_here", "No module named 'no_such_module_here'"),
     "exit": ("raise SystemExit(3)", "SystemExit: 3"),
@@ -114,6 +123,22 @@ def test_a_bad_file_is_refused_with_its_path_and_the_field(here, case):
         assert str(here / "my.py") in message
         assert said in message
         assert "\n" not in message.strip() or case == "syntax"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("None", "TypeError"),
+        ("{'y': 1}", "Unknown parameter 'y'"),
+        ("{'x': 'a'}", "x: "),
+    ],
+)
+def test_a_repair_that_cannot_be_used_is_named(here, body, said):
+    text = f"space = [Float('x', 0, 1)]\nrepair = lambda params: {body}\n"
+    (here / "my.py").write_text(f"from agentopt.space import Float\n{text}def evaluate(params): return 0\n")
+    with pytest.raises(UsageError, match=f"The repair of my.py:evaluate cannot be used .*{said}"):
+        load_task("my.py").repair({"x": 0.5})
 
 
 def test_a_file_that_was_mended_loads(here):

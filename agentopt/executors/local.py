@@ -34,6 +34,8 @@ KEPT_BYTES = 1 << 20
 """How much of a stream is kept: the first half and the last half of this."""
 FLOOD_BYTES = 64 << 20
 """A job that prints more than this is stopped."""
+START_SECONDS = 60.0
+"""How long a new worker may take to load its task: a job's own time begins after that."""
 _POLL_SECONDS = 0.2
 
 
@@ -106,6 +108,8 @@ class _Worker:
         self.process.stderr.close()
         self.job: Job | None = None
         self.started = 0.0
+        self.loaded = False
+        """Whether the task was loaded."""
         self._send(task)
 
     def start(self, job: Job, folder: Path | None) -> None:
@@ -127,14 +131,16 @@ class _Worker:
         if not chunk:
             return {}
         self._buffer += chunk
-        if not self._buffer.endswith(b"\n"):
-            return None
-        message, self._buffer = self._buffer, b""
-        try:
-            answer = json.loads(message)
-        except ValueError:
-            return {}
-        return answer if isinstance(answer, dict) else {}
+        while b"\n" in self._buffer:
+            message, _, self._buffer = self._buffer.partition(b"\n")
+            try:
+                answer = json.loads(message)
+            except ValueError:
+                return {}
+            if answer != {"loaded": True}:
+                return answer if isinstance(answer, dict) else {}
+            self.loaded, self.started = True, time.perf_counter()
+        return None
 
     def end(self) -> int:
         """Kills the process tree, and returns the exit code the worker had (negative: a signal)."""
@@ -220,8 +226,11 @@ class LocalExecutor:
 
     def _check(self, worker: _Worker) -> Done | None:
         """Stops a job that has overrun a limit."""
-        if self._timeout is not None and time.perf_counter() - worker.started > self._timeout:
-            return self._kill(worker, failure(Status.TIMEOUT, f"still running after {self._timeout:g} s"))
+        if self._timeout is not None:
+            limit = self._timeout if worker.loaded else max(self._timeout, START_SECONDS)
+            if time.perf_counter() - worker.started > limit:
+                doing = "running" if worker.loaded else "loading the task"
+                return self._kill(worker, failure(Status.TIMEOUT, f"still {doing} after {limit:g} s"))
         if any(stream.total > FLOOD_BYTES for stream in worker.streams.values()):
             return self._kill(worker, failure(Status.FAILED, f"printed more than {FLOOD_BYTES >> 20} MiB"))
         return None

@@ -1,7 +1,7 @@
 """The child's side of a supervised worker: takes jobs on a socket, evaluates them, answers.
 
-Started as `python -m agentopt.executors.worker FD`. One JSON line in, one out; standard output and error belong to the
-code under evaluation and are flushed before each answer.
+Started as `python -m agentopt.executors.worker FD PARENT`. The task comes first and `loaded` is answered; then one
+JSON line in, one out. Standard output and error belong to the code under evaluation and are flushed before each answer.
 """
 
 from __future__ import annotations
@@ -34,17 +34,21 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(int(sys.argv[2]))
     channel = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
-    task = None
+    task, own = None, os.getpid()
     for line in channel:
         message = json.loads(line)
         if "task" in message:
             task = load_task(message["task"], **message["options"])
+            channel.write(b'{"loaded": true}\n')
+            channel.flush()
             continue
         assert task is not None
         job = Job(message["id"], message["params"], message["seed"])
         if message["folder"] is not None:
             os.environ[FOLDER_VARIABLE] = message["folder"]
         done = evaluate(task, job)
+        if os.getpid() != own:
+            os._exit(0)  # a child that the evaluation forked came back here: the answer is its parent's to give
         sys.stdout.flush()
         sys.stderr.flush()
         answer = {"id": done.id, "outcome": outcome_to_json(done.outcome), "seconds": done.seconds}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from agentopt.llm.settings import ModelSettings
 if TYPE_CHECKING:
     from agentopt.llm.gateway import Backend, Gateway
 
-__all__ = ["ModelSettings", "open_gateway"]
+__all__ = ["ModelSettings", "hold_model", "open_gateway"]
 
 
 def open_gateway(
@@ -26,6 +27,27 @@ def open_gateway(
     from agentopt.llm.gateway import Gateway
 
     return Gateway(_backend(settings, run, say), run, settings, seed, acknowledged=acknowledged)
+
+
+@contextmanager
+def hold_model(settings: ModelSettings | None, folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keeps the local server of a model running meanwhile, so that several runs share it; its log is in `folder`.
+
+    There is nothing to keep for models that are not served here.
+    """
+    if settings is None or settings.base_url is not None or settings.backend not in ("auto", "vllm"):
+        yield
+        return
+    if settings.name.startswith("scripted:"):
+        yield
+        return
+    from agentopt.llm import models
+    from agentopt.llm.vllm import ensure_server
+
+    local = models.pull(settings.name, say)
+    say(f"Starting vLLM with {local.name} (log: {folder / 'vllm.log'}) ...")
+    with ensure_server(local, log=folder / "vllm.log"):
+        yield
 
 
 def _backend(settings: ModelSettings, run: Path, say: Callable[[str], None]) -> Backend:

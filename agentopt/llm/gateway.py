@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from agentopt.errors import ModelUnavailable, ReplayMismatch
+from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch
 from agentopt.ledger import Exchange, Ledger
 from agentopt.llm.settings import ModelSettings
 from agentopt.prompts import render
@@ -109,6 +114,8 @@ class Gateway:
         comes again.
         """
         self._backend, self._settings, self._seed = backend, settings, seed
+        self.seconds_left: Callable[[], float] = lambda: math.inf
+        """How long replies may be waited for: what is left of the run's time budget."""
         self._ledger = Ledger(run)
         self._acknowledged = acknowledged
         self._next = 0
@@ -130,7 +137,7 @@ class Gateway:
         """Returns `n` independent replies to a prompt, each read by `read` (which raises ReplyError).
 
         The requests run concurrently; those whose reply cannot be read are sent once more with the reason. Raises
-        ModelUnavailable when no reply can be had.
+        ModelUnavailable when no reply can be had, OutOfTime when none came in the time that is left.
         """
         requests = [self._request((("user", prompt),), schema, view) for _ in range(n)]
         first = self._exchange(requests, [None] * n, read)
@@ -166,14 +173,17 @@ class Gateway:
         self, requests: Sequence[Request], repairs: Sequence[int | None], read: Callable[[str], Read[T]]
     ) -> list[tuple[str, Reply[T]]]:
         """Returns each request's text and reply; the recorded ones without asking."""
-
-        def one(request: Request, repaired: int | None) -> tuple[str, Reply[T]]:
-            return self._recall(request, read) or self._send(request, repaired, read)
-
-        if len(requests) <= 1:
-            return [one(request, repaired) for request, repaired in zip(requests, repairs, strict=True)]
-        with ThreadPoolExecutor(self._settings.concurrency) as pool:
-            return list(pool.map(one, requests, repairs))
+        found = [self._recall(request, read) for request in requests]
+        sends = [
+            partial(self._send, request, repaired, read)
+            for request, repaired, known in zip(requests, repairs, found, strict=True)
+            if known is None
+        ]
+        if len(sends) == 1 and math.isinf(self.seconds_left()):
+            sent = iter([sends[0]()])
+        else:
+            sent = iter(_together(sends, self._settings.concurrency, self.seconds_left()))
+        return [next(sent) if known is None else known for known in found]
 
     def _recall(self, request: Request, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]] | None:
         recorded = self._ledger.recorded.get(request.call)
@@ -257,6 +267,33 @@ class Gateway:
     def _sampling(self, request: Request) -> dict[str, Any]:
         settings = self._settings
         return {"temperature": settings.temperature, "max_tokens": settings.max_tokens, "seed": request.seed}
+
+
+def _together(calls: Sequence[Callable[[], T]], at_a_time: int, seconds: float) -> list[T]:
+    """Returns what the calls return, in their order; raises OutOfTime where that takes more than `seconds`.
+
+    Neither that nor an interrupt waits for the calls that are under way: their threads end with the process.
+    """
+    futures: list[Future[T]] = [Future() for _ in calls]
+    todo = deque(zip(futures, calls, strict=True))
+
+    def work() -> None:
+        with suppress(IndexError):
+            while True:
+                future, call = todo.popleft()
+                try:
+                    future.set_result(call())
+                except BaseException as error:
+                    future.set_exception(error)
+
+    for _ in range(min(len(calls), at_a_time)):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        if wait(futures, None if math.isinf(seconds) else max(0.0, seconds)).not_done:
+            raise OutOfTime("The run's time budget was spent while the language model was asked.")
+    finally:
+        todo.clear()
+    return [future.result() for future in futures]
 
 
 def _read(text: str, call: int, read: Callable[[str], Read[T]]) -> Reply[T]:

@@ -94,7 +94,7 @@ def scripted_backend(name: str) -> ScriptedBackend:
 def _from_file(path: Path) -> Script:
     """Returns a script that gives the file's replies in order, and then from the start again."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028, which JSON may hold
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The scripted replies in {path} cannot be read: {error}.") from error
     replies = [_reply(path, i, line) for i, line in enumerate(lines, 1) if line.strip()]

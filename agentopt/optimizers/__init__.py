@@ -2,8 +2,8 @@
 
 A method is one file here and one line in `METHODS`. Its class has a `summary` and an `Options` model (every field
 documented: that is what `agentopt show METHOD` prints), and is built as `Class(problem, options, rng)`, or as
-`Class(problem, options, rng, gateway)` where `options.needs_model`. Any `package.module:Class` of the same shape is
-accepted too.
+`Class(problem, options, rng, gateway)` where `options.needs_model`; with `single_objective = True` it is refused for
+tasks with several objectives. Any `package.module:Class` of the same shape is accepted too.
 """
 
 from __future__ import annotations

@@ -121,6 +121,7 @@ class Centaur:
     summary: ClassVar[str] = (
         "CMA-ES shares its state with a language model that proposes part of the trials (arXiv 2603.24647)."
     )
+    single_objective: ClassVar[bool] = True
     Options = CentaurOptions
 
     def __init__(

@@ -153,6 +153,7 @@ class CmaEs:
         "CMA-ES (pycma) in the unit cube, with learned probabilities for choices; a failed trial ranks last in its"
         " generation."
     )
+    single_objective: ClassVar[bool] = True
     Options = CmaEsOptions
 
     def __init__(self, problem: Problem, options: CmaEsOptions, rng: np.random.Generator) -> None:

@@ -56,6 +56,7 @@ class LlmSearch:
     """Asks the sampler for each configuration; a batch is asked for at once."""
 
     summary: ClassVar[str] = "A language model proposes every trial from the space and the history (arXiv 2603.24647)."
+    single_objective: ClassVar[bool] = True
     Options = LlmOptions
 
     def __init__(

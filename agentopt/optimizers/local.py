@@ -32,10 +32,10 @@ def incumbent_step(
 ) -> dict[str, Value]:
     """Returns a neighbour of `params`, repaired.
 
-    Each number is picked with probability `move` and moved by N(0, `step`) in the unit cube, an integer by one level at
-    least; each choice becomes another one with probability 1 - `keep`. Where nothing was picked, one parameter is,
-    uniformly. A step over the edge of the cube stops at the edge; one from the edge outwards is mirrored. So the
-    neighbour differs from `params`, unless a repair undoes the step.
+    Each number is picked with probability `move` and moved by N(0, `step`) in the unit cube, an integer or a listed
+    number by one level at least; each choice becomes another one with probability 1 - `keep`. Where nothing was picked,
+    one parameter is, uniformly. A step over the edge of the cube stops at the edge; one from the edge outwards is
+    mirrored. So the neighbour differs from `params`, unless a repair undoes the step.
     """
     picked = rng.random(len(space)) < np.where(space.choice_mask, 1.0 - keep, move)
     if not picked.any():
@@ -52,19 +52,20 @@ def _neighbour(parameter: Parameter, value: Value, rng: np.random.Generator, ste
         others = [i for i in range(parameter.levels) if i != parameter.index(value)]
         return parameter.choices[others[rng.integers(len(others))]]
     delta = step * float(rng.standard_normal())
-    if isinstance(parameter, Float):
+    if isinstance(parameter, Float) and parameter.grid is None:
         u = parameter.encode(value)
         moved = parameter.decode(u + delta)
         return moved if moved != value else parameter.decode(u - delta)
-    return _other_level(parameter, int(value), delta)
+    return _other_level(parameter, float(value), delta)
 
 
-def _other_level(parameter: Int, value: int, delta: float) -> int:
-    """Returns the integer at `delta` from a value, or the next level that way where that is the value itself."""
+def _other_level(parameter: Float | Int, value: float, delta: float) -> Value:
+    """Returns the level at `delta` from a value, or the next level that way where that is the value itself."""
     moved = parameter.decode(parameter.encode(value) + delta)
     if moved != value:
         return moved
     grid = parameter.grid
+    assert grid is not None
     index = grid.index(value) + (1 if delta > 0 else -1)
     return grid[index] if 0 <= index < len(grid) else grid[1 if index < 0 else -2]
 
@@ -72,6 +73,7 @@ def _other_level(parameter: Int, value: int, delta: float) -> int:
 class LocalSearch:
     """Steps from the best configuration so far."""
 
+    single_objective: ClassVar[bool] = True
     summary: ClassVar[str] = "Masked Gaussian step around the best configuration so far: the baseline to beat."
 
     class Options(MethodOptions):

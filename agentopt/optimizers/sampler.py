@@ -127,6 +127,7 @@ class LlmSampler:
         """Returns the model's configurations; a reply that stays unreadable after its repair gives none."""
         prompt = self.prompt(seen, state, advice)
         view = {
+            "task": self._problem.task,
             "space": self._problem.space,
             "objectives": self._problem.objectives,
             "trials": tuple(seen.trials),
@@ -170,9 +171,10 @@ def prompt_variables(
     space, objective = problem.space, problem.objectives[0]
 
     def row(params: Params) -> str:
+        shown = {p.name: show(params[p.name], exact=p.levels is not None) for p in space.parameters}
         if style.form == "object":
-            return "{" + ", ".join(f'"{name}": {show(params[name])}' for name in space.names) + "}"
-        return "[" + ", ".join(show(params[name]) for name in space.names) + "]"
+            return "{" + ", ".join(f'"{name}": {text}' for name, text in shown.items()) + "}"
+        return "[" + ", ".join(shown.values()) + "]"
 
     def line(trial: Trial) -> dict[str, str]:
         values = [o.loss(v) for o, v in zip(problem.objectives, trial.values, strict=True)] if trial.complete else []
@@ -234,10 +236,10 @@ def _failures(trials: Sequence[Trial]) -> list[dict[str, str]]:
     return rows
 
 
-def show(value: Json) -> str:
-    """Returns a value as prompts write it: JSON, floats with four digits."""
+def show(value: Json, *, exact: bool = False) -> str:
+    """Returns a value as prompts write it: JSON, floats with four digits, or with all that they have where `exact`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return repr(value) if exact else f"{value:.4g}"
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -79,7 +79,7 @@ class Tpe:
         self._known = 0
 
     def ask(self, n: int) -> list[Suggestion]:
-        """Returns `n` configurations, rounded and repaired to the space; pending ones are reckoned with."""
+        """Returns `n` configurations, repaired to the space; pending ones are reckoned with."""
         return [self._next() for _ in range(n)]
 
     def tell(self, trial: Trial) -> None:
@@ -87,7 +87,7 @@ class Tpe:
 
         A failure that is to count as the worst value waits until there is one.
         """
-        params = {name: trial.params[name] for name in self._space.names}
+        params = self._space.optuna_params(trial.params)
         asked = self._pending.pop(trial.token, None) if trial.token is not None else None
         values = self._values(trial)
         if trial.complete:
@@ -108,14 +108,14 @@ class Tpe:
         state["phase"] = "startup: uniform" if self._known < startup else "densities"
         if trials and len(self._study.directions) == 1:
             good = sorted(trials, key=lambda t: t.values[0])[: min(-(-len(trials) // 10), 25)]
-            state["good"] = [{"value": t.values[0], "params": dict(t.params)} for t in good[:5]]
+            state["good"] = [{"value": t.values[0], "params": self._space.from_optuna(t.params)} for t in good[:5]]
         return state
 
     def _next(self) -> Suggestion:
         origin = Origin.RANDOM if self._known < self._options.n_startup_trials else Origin.TPE
         asked = self._study.ask(self._distributions)
         self._pending[asked.number] = asked
-        return Suggestion(self._space.repair(self._space.complete(asked.params)), origin, token=asked.number)
+        return Suggestion(self._space.repair(self._space.from_optuna(asked.params)), origin, token=asked.number)
 
     def _values(self, trial: Trial) -> Sequence[float] | None:
         """Returns what Optuna is told of a trial's objectives; None: nothing."""

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentopt.report.load import RunReport
+from agentopt.report.palette import colour
 from agentopt.trial import Origin
 
-_COLOURS = {
-    Origin.BASELINE: "#000000",
-    Origin.USER: "#000000",
-    Origin.RANDOM: "#999999",
-    Origin.SOBOL: "#999999",
-    Origin.CMAES: "#0072B2",
-    Origin.TPE: "#56B4E9",
-    Origin.LOCAL: "#009E73",
-    Origin.LLM: "#D55E00",
-    Origin.FALLBACK: "#CC79A7",
-    Origin.CONTROL: "#E69F00",
-}
-"""The palette of Okabe and Ito, which colour-blind people can tell apart."""
 _MARKS = {Origin.BASELINE: "D", Origin.USER: "s", Origin.SOBOL: "v", Origin.LLM: "^", Origin.FALLBACK: "P"}
 _FILE = "convergence.png"
 _DECADES = 100.0
@@ -31,7 +20,11 @@ _FAR = 4.0
 
 
 def convergence(report: RunReport, path: Path | None = None) -> Path:
-    """Draws the best value so far over the trials, each trial coloured by its origin, and returns the file."""
+    """Draws the best value so far over the trials, each trial coloured by its origin, and returns the file.
+
+    The ending of `path` says what kind of file it is; without one it is `convergence.png` in the run folder.
+    """
+    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -46,7 +39,7 @@ def convergence(report: RunReport, path: Path | None = None) -> Path:
             [n for n, _ in points],
             [trial.values[0] for _, trial in points],
             s=26,
-            color=_COLOURS[origin],
+            color=colour(origin),
             marker=_MARKS.get(origin, "o"),
             label=f"{origin.value} ({sum(t.origin is origin for t in report.trials)})",
             zorder=3,
@@ -67,27 +60,49 @@ def convergence(report: RunReport, path: Path | None = None) -> Path:
     if report.trials:
         figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     path = report.run / _FILE if path is None else path
-    canvas.print_figure(str(path), dpi=150)
+    with mpl.rc_context({"svg.hashsalt": report.run.name}):  # the same run gives the same file
+        canvas.print_figure(str(path), dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
 
 
 def _scale(axes: Any, report: RunReport) -> None:
-    """Chooses an axis on which the good values can be told apart.
+    scale = value_scale(report)
+    if scale.log:
+        axes.set_yscale("log")
+    if scale.limits is None:
+        return
+    axes.set_ylim(*scale.limits)
+    edge = 0.985 if report.objectives[0].direction == "minimize" else 0.06
+    text = f"{scale.beyond} worse off the scale"
+    axes.text(0.99, edge, text, transform=axes.transAxes, ha="right", va="top", fontsize=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis on which the good values can be told apart."""
+
+    log: bool = False
+    limits: tuple[float, float] | None = None
+    """Where the axis ends; None: where the values do."""
+    beyond: int = 0
+    """How many values lie beyond."""
+
+
+def value_scale(report: RunReport) -> Scale:
+    """Returns the axis for the first objective's values.
 
     It is logarithmic where the values are positive and spread over more than two decades; else, where a few bad values
-    are far away from all others, it ends before them, and how many lie beyond is said at the edge.
+    are far away from all others, it ends before them.
     """
     values = sorted((trial.values[0] for trial in report.trials if trial.complete), key=report.objectives[0].loss)
     if not values:
-        return
+        return Scale()
     if min(values) > 0 and max(values) > _DECADES * min(values):
-        axes.set_yscale("log")
-        return
+        return Scale(log=True)
     best, bad, worst = values[0], values[int(_MOST * (len(values) - 1))], values[-1]
     if abs(worst - best) <= _FAR * abs(bad - best) or bad == best:
-        return
+        return Scale()
     margin = 0.08 * (bad - best)
-    axes.set_ylim(*sorted((best - margin, bad + margin)))
+    low, high = sorted((best - margin, bad + margin))
     beyond = sum(abs(value - best) > abs(bad + margin - best) for value in values)
-    edge = 0.985 if bad > best else 0.06
-    axes.text(0.99, edge, f"{beyond} worse off the scale", transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    return Scale(limits=(low, high), beyond=beyond)

@@ -78,5 +78,7 @@ class Features:
 def _numbers(parameter: Parameter, column: Column) -> list[Column]:
     if isinstance(parameter, Choice):
         return [np.asarray(column == choice, dtype=np.float64) for choice in parameter.choices]
+    if parameter.values is not None:
+        return [np.searchsorted(parameter.values, column).astype(np.float64)]
     logged = parameter.log or getattr(parameter, "powers_of", None) is not None
     return [np.log(column) if logged else column]

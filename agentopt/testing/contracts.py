@@ -20,7 +20,6 @@ import numpy as np
 
 from agentopt.outcomes import failure
 from agentopt.protocols import Problem, Task
-from agentopt.space import Float
 from agentopt.testing.simulation import (
     FAILURES,
     PROBLEMS,
@@ -69,7 +68,7 @@ def seed_decides(build: Build, problem: Problem) -> None:
         random.setstate(state)
         np.random.set_state(numpy_state)  # noqa: NPY002
     assert as_written(first.asked) == as_written(second.asked), "two runs with one seed differ"
-    if any(isinstance(parameter, Float) for parameter in problem.space.parameters):
+    if any(parameter.levels is None for parameter in problem.space.parameters):
         other = session(build, problem, seed=2).run(TRIALS, width=3)
         assert as_written(first.asked) != as_written(other.asked), "the seed has no effect"
 

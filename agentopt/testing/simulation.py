@@ -54,6 +54,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "one-real": _problem(Float("x", 0.0, 1.0)),
     "one-integer": _problem(Int("n", 1, 1000, log=True)),
     "integers": _problem(Int("a", -3, 3), Int("b", 0, 1), Int("c", 1, 4096, powers_of=4)),
+    "grids": _problem(
+        Float("rate", values=(1e-8, 7.5e-6, 0.01, 1.0)), Int("width", values=(4, 6, 10, 16, 25)), Float("x", 0.0, 1.0)
+    ),
     "choices": _problem(Choice("a", ("x", "y")), Choice("b", (1, 2.5, "z", False))),
     "repairs": _problem(
         Int("heads", 1, 16), Int("width", 16, 256, step=16), Float("high", 0.0, 1.0), Float("low", 0.0, 1.0),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from agentopt.space import Float, SearchSpace
-from agentopt.task import FunctionTask
+from agentopt.task import FunctionTask, sampled_median
 
 ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
 A = np.array(
@@ -26,6 +26,7 @@ P = 1e-4 * np.array(
         [4047, 8828, 8732, 5743, 1091, 381],
     ]
 )
+MINIMUM = (0.201689511007, 0.150010691823, 0.476873974222, 0.275332430494, 0.3116516166, 0.657300534066)
 
 
 def hartmann6(params: Mapping[str, float]) -> float:
@@ -36,11 +37,18 @@ def hartmann6(params: Mapping[str, float]) -> float:
 
 def make() -> FunctionTask:
     """Returns the function on the unit cube."""
+    space = SearchSpace(tuple(Float(f"x{i}", 0.0, 1.0) for i in range(1, 7)))
     return FunctionTask(
         name="hartmann6",
-        space=SearchSpace(tuple(Float(f"x{i}", 0.0, 1.0) for i in range(1, 7))),
+        space=space,
         function=hartmann6,
         description="A smooth blackbox function of 6 real numbers with a few local minima.",
-        optimum=-3.32236801141551,
-        facts={"formula": "-sum_i alpha_i exp(-sum_j A_ij (x_j - P_ij)^2)", "source": "Dixon and Szegö 1978"},
+        optimum=-3.322368011415515,
+        median=sampled_median(space, hartmann6),
+        best_params={f"x{i}": x for i, x in enumerate(MINIMUM, 1)},
+        facts={
+            "formula": "-sum_i alpha_i exp(-sum_j A_ij (x_j - P_ij)^2)",
+            "source": "Dixon and Szegö 1978",
+            "median": "of 1001 uniform points",
+        },
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from agentopt.errors import UsageError
 from agentopt.space import Float, SearchSpace
-from agentopt.task import FunctionTask
+from agentopt.task import FunctionTask, sampled_median
 
 VARIANTS = ("2", "5", "14", "30")
 HALF = 5.12
@@ -23,13 +23,17 @@ def make(variant: str = "") -> FunctionTask:
         z = [x - s for x, s in zip((params[name] for name in names), minimum, strict=True)]
         return sum(a * a - 10.0 * math.cos(2.0 * math.pi * a) + 10.0 for a in z)
 
+    space = SearchSpace(tuple(Float(name, -HALF, HALF) for name in names))
     return FunctionTask(
         name=f"rastrigin-{variant}" if variant else "rastrigin",
-        space=SearchSpace(tuple(Float(name, -HALF, HALF) for name in names)),
+        space=space,
         function=rastrigin,
         description=f"A smooth blackbox function of {d} real numbers with a great many local minima.",
         optimum=0.0,
+        median=sampled_median(space, rastrigin),
+        best_params=dict(zip(names, minimum, strict=True)),
         facts={
+            "median": "of 1001 uniform points",
             "formula": "sum z_i^2 - 10 cos(2 pi z_i) + 10, z = x - s",
             "shift s": ", ".join(f"{s:.3f}" for s in minimum),
         },

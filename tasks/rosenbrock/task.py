@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from agentopt.errors import UsageError
 from agentopt.space import Float, SearchSpace
-from agentopt.task import FunctionTask
+from agentopt.task import FunctionTask, sampled_median
 
 VARIANTS = ("2", "5", "14", "30")
 HALF = 5.0
@@ -23,13 +23,17 @@ def make(variant: str = "") -> FunctionTask:
         z = [x - s + 1.0 for x, s in zip((params[name] for name in names), minimum, strict=True)]
         return sum(100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2 for a, b in pairwise(z))
 
+    space = SearchSpace(tuple(Float(name, -HALF, HALF) for name in names))
     return FunctionTask(
         name=f"rosenbrock-{variant}" if variant else "rosenbrock",
-        space=SearchSpace(tuple(Float(name, -HALF, HALF) for name in names)),
+        space=space,
         function=rosenbrock,
         description=f"A smooth blackbox function of {d} real numbers; its minimum lies in a long curved valley.",
         optimum=0.0,
+        median=sampled_median(space, rosenbrock),
+        best_params=dict(zip(names, minimum, strict=True)),
         facts={
+            "median": "of 1001 uniform points",
             "formula": "sum 100 (z_(i+1) - z_i^2)^2 + (1 - z_i)^2, z = x - s + 1",
             "shift s": ", ".join(f"{s:.3f}" for s in minimum),
         },

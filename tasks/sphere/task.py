@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agentopt.errors import UsageError
 from agentopt.space import Float, SearchSpace
-from agentopt.task import FunctionTask
+from agentopt.task import FunctionTask, sampled_median
 
 VARIANTS = ("2", "5", "14", "30")
 HALF = 5.0
@@ -21,13 +21,17 @@ def make(variant: str = "") -> FunctionTask:
     def sphere(params: Mapping[str, float]) -> float:
         return sum((x - s) ** 2 for x, s in zip((params[name] for name in names), minimum, strict=True))
 
+    space = SearchSpace(tuple(Float(name, -HALF, HALF) for name in names))
     return FunctionTask(
         name=f"sphere-{variant}" if variant else "sphere",
-        space=SearchSpace(tuple(Float(name, -HALF, HALF) for name in names)),
+        space=space,
         function=sphere,
         description=f"A smooth blackbox function of {d} real numbers with one minimum, which is inside the box.",
         optimum=0.0,
+        median=sampled_median(space, sphere),
+        best_params=dict(zip(names, minimum, strict=True)),
         facts={
+            "median": "of 1001 uniform points",
             "formula": "sum (x_i - s_i)^2",
             "shift s": ", ".join(f"{s:.3f}" for s in minimum),
         },

@@ -17,7 +17,7 @@ TASK = """
 import os, signal, subprocess, sys, time
 from agentopt import Choice, Float
 KINDS = ("fine", "raise", "nan", "inf", "text", "pair", "none", "huge", "exit", "abort", "kill", "hang", "noise",
-         "flood", "memory", "sysexit", "child", "where", "evil")
+         "flood", "memory", "sysexit", "child", "where", "evil", "fork")
 space = [Float("x", 0, 1), Choice("kind", KINDS)]
 class Evil(dict):
     def __repr__(self): raise RuntimeError("evil")
@@ -49,6 +49,7 @@ def evaluate(params):
         time.sleep(600)
     if kind == "where": return {"value": 1.0, "pid": os.getpid()}
     if kind == "evil": return Evil()
+    if kind == "fork": os.fork()
     return params["x"]
 """
 
@@ -150,6 +151,35 @@ def test_a_worker_that_died_while_idle_is_replaced(executor):
     time.sleep(0.2)
     (second,) = run(executor, "where")
     assert second.values == (1.0,)
+
+
+def test_a_child_that_comes_back_from_a_forked_evaluation_answers_nothing(executor):
+    assert {outcome.values for outcome in run(executor, *["fork", "fine"] * 4)} == {(0.25,)}
+
+
+def test_the_time_of_a_job_begins_when_its_task_is_loaded(tmp_path):
+    (tmp_path / "job.py").write_text(
+        "import time\ntime.sleep(1)\nfrom agentopt import Float\nspace = [Float('x', 0, 1)]\n"
+        "def evaluate(params): time.sleep(params['x']); return 1.0\n"
+    )
+    executor = LocalExecutor(f"{tmp_path}/job.py:evaluate", {}, workers=1, timeout=0.5, folder=None)
+    outcomes = []
+    for number, x in enumerate((0.01, 1.0)):
+        executor.submit(Job(number, {"x": x}, 0))
+        outcomes += [done.outcome for done in executor.wait(30)]
+    executor.close()
+    assert [outcome.status for outcome in outcomes] == [Status.COMPLETE, Status.TIMEOUT]
+    assert outcomes[1].error == "still running after 0.5 s"
+
+
+def test_a_task_that_does_not_load_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "START_SECONDS", 1.0)
+    (tmp_path / "job.py").write_text("import time\ntime.sleep(60)\n")
+    executor = LocalExecutor(f"{tmp_path}/job.py:evaluate", {}, workers=1, timeout=0.5, folder=None)
+    executor.submit(Job(0, {}, 0))
+    (done,) = executor.wait(30)
+    executor.close()
+    assert (done.outcome.status, done.outcome.error) == (Status.TIMEOUT, "still loading the task after 1 s")
 
 
 def test_a_broken_task_file_is_a_failure_of_the_job_not_a_hang(tmp_path: Path):

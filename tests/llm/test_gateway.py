@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
-from agentopt.errors import ModelUnavailable, ReplayMismatch, UsageError
+from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch, UsageError
 from agentopt.ledger import read_ledger
 from agentopt.llm import ModelSettings, open_gateway
 from agentopt.llm.gateway import Gateway, Read, ReplyError
@@ -120,6 +121,20 @@ def test_many_replies_are_asked_for_at_once_and_keep_their_order(tmp_path):
     assert [(r.value, r.calls) for r in replies] == [(0, (0,)), (1, (1,)), (4, (2, 4)), (3, (3,))]
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_no_reply_is_waited_for_longer_than_the_time_that_is_left(tmp_path, n):
+    first = gateway(tmp_path, lambda *_: "1", timeout=60)
+    first.ask("a", number)
+    first.close()
+    second = gateway(tmp_path, lambda *_: ("2", 30), timeout=60)
+    second.seconds_left = lambda: 0.2
+    start = time.monotonic()
+    assert second.ask("a", number)[0].value == 1  # a recorded reply takes no time
+    with pytest.raises(OutOfTime):
+        second.ask("b", number, n=n)
+    assert time.monotonic() - start < 5
+
+
 def test_recorded_replies_are_not_asked_for_again(tmp_path):
     first = gateway(tmp_path, lambda _, view: str(view["call"]))
     assert [first.ask("a", number)[0].value, first.ask("b", number)[0].value] == [0, 1]
@@ -153,6 +168,13 @@ def test_a_file_of_replies_is_used_in_order_and_again(tmp_path):
     path.write_text('"1"\n{"text": "2", "delay": 0.01}\n\n"3"\n')
     g = open_gateway(ModelSettings(name=f"scripted:{path}"), tmp_path / "run", 0, print)
     assert [g.ask("p", number)[0].value for _ in range(5)] == [1, 2, 3, 1, 2]
+
+
+def test_a_file_of_replies_may_hold_separators_of_lines_that_json_allows_in_a_text(tmp_path):
+    path, text = tmp_path / "r.jsonl", "a\u2028b\u0085c\u000b"
+    path.write_text(json.dumps(text, ensure_ascii=False) + "\n")
+    g = open_gateway(ModelSettings(name=f"scripted:{path}"), tmp_path / "run", 0, print)
+    assert g.ask("p", Read)[0].value == text
 
 
 @pytest.mark.parametrize(

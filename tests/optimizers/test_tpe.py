@@ -30,7 +30,8 @@ def _trial(number, params, *values, token=None):
 
 def _told(tpe):
     trials = tpe._study.get_trials(deepcopy=False)
-    return [(t.params["x"], t.params["p"], t.values) for t in trials if t.state is optuna.trial.TrialState.COMPLETE]
+    told = [t for t in trials if t.state is optuna.trial.TrialState.COMPLETE]
+    return [(t.params["x"], SPACE.from_optuna(t.params)["p"], t.values) for t in told]
 
 
 def test_what_was_run_is_what_it_learns_from():

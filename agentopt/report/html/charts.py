@@ -1,0 +1,123 @@
+"""The charts over a run's trials, and over several runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from agentopt.report.figures import value_scale
+from agentopt.report.html.marks import heights, hover, label, points, value_axis
+from agentopt.report.html.theme import INK, MUTED, chart, text
+from agentopt.report.load import RunReport
+from agentopt.report.palette import OKABE_ITO, status_colour
+from agentopt.trial import Status, Trial
+
+
+def convergence(report: RunReport) -> Any:
+    """Returns the best value so far over the trials, each trial coloured by its origin, the failed ones below."""
+    order = {trial.id: n for n, trial in enumerate(report.trials, start=1)}
+    traces: list[dict[str, Any]] = []
+    for origin in dict.fromkeys(trial.origin for trial in report.trials):
+        own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
+        traces.append(points(report, own, [order[t.id] for t in own], heights(report, own), origin))
+    best = [None if math.isnan(value) else value for value in report.best_so_far]
+    line = {"color": INK, "width": 2, "shape": "hv"}
+    base = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
+    traces.append({**base, "name": "best so far", "x": list(order.values()), "y": best, "line": line})
+    if (default := report.baseline) is not None and default.complete and report.trials:
+        ends = {"x": [1, len(report.trials)], "y": [default.values[0]] * 2}
+        traces.append({**base, **ends, "name": "default", "line": {"color": MUTED, "width": 1.5, "dash": "dash"}})
+    failed = [trial for trial in report.trials if not trial.complete]
+    for status in dict.fromkeys(trial.outcome.status for trial in failed):
+        own = [trial for trial in failed if trial.outcome.status is status]
+        traces.append(_failures(report, own, [order[t.id] for t in own], status))
+    beyond = value_scale(report).beyond
+    note = {"text": f"{beyond} worse, at the edge", "showarrow": False, "font": {"color": MUTED, "size": 11}}
+    corner = {"xref": "paper", "yref": "paper", "x": 1, "xanchor": "right"}
+    corner |= {"y": 1, "yanchor": "top", "yshift": -8} if report.objectives[0].direction == "minimize" else {"y": 0.12}
+    layout = {
+        "annotations": [{**note, **corner}] if beyond else [],
+        "xaxis": {"title": {"text": "trial, in the order in which they ended"}, "anchor": "y2" if failed else "y"},
+        "yaxis": {**value_axis(report), "domain": [0.1 if failed else 0, 1]},
+        "yaxis2": {"domain": [0, 0.07], "visible": False, "range": [-1, 1], "fixedrange": True},
+    }
+    return chart(traces, layout, height=460)
+
+
+def _failures(report: RunReport, trials: Sequence[Trial], x: Sequence[int], status: Status) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"{status.value} (no value)",
+        "x": list(x),
+        "y": [0] * len(x),
+        "yaxis": "y2",
+        "marker": {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": status_colour(status)}},
+        "customdata": [trial.id for trial in trials],
+        "hovertext": [hover(trial, report) for trial in trials],
+        "hoverinfo": "text",
+    }
+
+
+def front(report: RunReport) -> Any:
+    """Returns the first two objectives against each other, the front marked."""
+    traces = []
+    best = {trial.id for trial in report.front}
+    for origin in dict.fromkeys(trial.origin for trial in report.trials):
+        own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
+        traces.append(points(report, own, [t.values[0] for t in own], [t.values[1] for t in own], origin))
+    edge = sorted((trial for trial in report.trials if trial.id in best), key=lambda trial: trial.values)
+    line = {"type": "scatter", "mode": "lines", "name": "front", "hoverinfo": "skip", "line": {"color": INK}}
+    traces.append({**line, "x": [t.values[0] for t in edge], "y": [t.values[1] for t in edge]})
+    x, y = report.objectives[:2]
+    return chart(traces, {"xaxis": {"title": {"text": label(x)}}, "yaxis": {"title": {"text": label(y)}}}, height=440)
+
+
+def overlay(reports: Sequence[RunReport]) -> Any:
+    """Returns the best value so far of several runs of one task, coloured by method; by run where there is but one."""
+    methods = list(dict.fromkeys(report.method for report in reports))
+    single = len(methods) == 1
+    traces: list[dict[str, Any]] = []
+    for i, report in enumerate(reports):
+        at = i if single else methods.index(report.method)
+        line: dict[str, Any] = {"color": OKABE_ITO[at % len(OKABE_ITO)], "shape": "hv", "width": 2}
+        dash = ("solid", "dash", "dot", "dashdot")[at // len(OKABE_ITO) % 4]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": text(f"{report.method}, seed {report.seed}"),
+                "x": list(range(1, len(report.trials) + 1)),
+                "y": [None if math.isnan(value) else value for value in report.best_so_far],
+                "line": {**line, "dash": dash},
+            }
+        )
+    layout = {"xaxis": {"title": {"text": "trials"}}, "yaxis": {"title": {"text": label(reports[0].objectives[0])}}}
+    return chart(traces, layout, height=420)
+
+
+def ledger(report: RunReport) -> Any:
+    """Returns the tokens of each exchange with the language model, and which ones could not be used."""
+    calls = list(range(len(report.exchanges)))
+    texts = [text(f"call {e.call}: {e.status}, {e.seconds:.3g} s") for e in report.exchanges]
+    bar: dict[str, Any] = {"type": "bar", "x": calls, "customdata": calls, "hovertext": texts}
+    prompt = [e.prompt_tokens for e in report.exchanges]
+    reply = [e.completion_tokens for e in report.exchanges]
+    traces: list[dict[str, Any]] = [
+        {**bar, "name": "prompt tokens", "y": prompt, "marker": {"color": "#56B4E9"}},
+        {**bar, "name": "completion tokens", "y": reply, "marker": {"color": "#D55E00"}},
+    ]
+    for status, symbol in (("invalid", "x-thin"), ("error", "asterisk")):
+        bad = [i for i in calls if report.exchanges[i].status == status]
+        if bad:
+            marker = {"symbol": symbol, "size": 9, "line": {"width": 2, "color": INK}}
+            point = {"type": "scatter", "mode": "markers", "name": status, "marker": marker, "x": bad}
+            traces.append({**point, "y": [prompt[i] + reply[i] for i in bad], "customdata": bad})
+    layout = {
+        "barmode": "stack",
+        "legend": {"traceorder": "normal"},
+        "xaxis": {"title": {"text": "exchange"}},
+        "yaxis": {"title": {"text": "tokens"}},
+    }
+    return chart(traces, layout, height=320)

@@ -1,0 +1,234 @@
+"""What the page shows of one run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agentopt.report.html import charts, parameters
+from agentopt.report.html.whereabouts import whereabouts
+from agentopt.report.importance import importance
+from agentopt.report.load import Group, RunReport
+from agentopt.report.palette import BLACK, colour
+from agentopt.report.tables import Table, calls_of
+from agentopt.report.text import duration, failures, number, shown
+from agentopt.space import SearchSpace
+from agentopt.trial import Json, Trial
+
+_NO_NOTES = ("calls",)
+_CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run, ready for the template."""
+
+    id: str
+    report: RunReport
+    facts: Sequence[tuple[str, str]]
+    best: Table | None
+    best_text: str
+    origins: Table
+    statuses: Table
+    reasons: Table
+    replies: Table
+    costs: Table
+    space: SearchSpace
+    legend: Sequence[tuple[str, str]]
+    """Origins and their colours; an empty colour is the theme's ink."""
+    importance: str
+    """Why there is no importance; empty where there is."""
+    caption: str
+    """What the chart of whereabouts says; empty where there is none."""
+    slices: Sequence[str]
+    figures: Mapping[str, Any]
+    """Plotly figures by name."""
+    data: Mapping[str, Json]
+    """What the dialogs show."""
+
+    def figure(self, name: str) -> str | None:
+        """Returns the full name of a figure, if the run has it."""
+        full = f"{self.id}-{name}"
+        return full if full in self.figures else None
+
+
+def run_part(name: str, report: RunReport) -> Part:
+    """Returns what the page shows of a run."""
+    space = SearchSpace.from_json(report.header["space"])
+    shares = importance(report, space)
+    known = not isinstance(shares, str)
+    order = list(shares) if known else list(space.names)
+    chosen = "the two ordered parameters of many levels that mattered most" if known else "the first two of many levels"
+    went = whereabouts(report, space, order, chosen)
+    figures: dict[str, Any] = {}
+    if report.trials:
+        figures["convergence"] = charts.convergence(report)
+    if any(not trial.complete for trial in report.trials):
+        figures["failures"] = parameters.failures_map(report, space)
+    if not isinstance(shares, str):
+        figures["importance"] = parameters.importance(shares)
+    if went is not None:
+        figures["whereabouts"] = went.figure
+    slices = []
+    if report.best is not None:
+        for i, parameter in enumerate(order):
+            figures[f"slice-{i}"] = parameters.slices(report, space[parameter])
+            slices.append(f"{name}-slice-{i}")
+        figures["parallel"] = parameters.parallel(report, space, order)
+        if len(report.objectives) > 1:
+            figures["front"] = charts.front(report)
+    if report.exchanges:
+        figures["ledger"] = charts.ledger(report)
+    colours = {trial.origin: colour(trial.origin) for trial in report.trials}
+    return Part(
+        id=name,
+        report=report,
+        facts=list(_facts(report).items()),
+        best=_best(report, space),
+        best_text=_best_text(report),
+        origins=_groups("origin", report.by_origin, report),
+        statuses=_groups("status", report.by_status, report),
+        reasons=Table(("error", "trials"), tuple(failures(report.trials, most=20).items())),
+        replies=Table(("kind", "replies"), tuple(report.replies.items())),
+        costs=_costs(report),
+        space=space,
+        legend=[(origin.value, "" if c == BLACK else c) for origin, c in colours.items()],
+        importance=shares if isinstance(shares, str) else "",
+        caption="" if went is None else went.caption,
+        slices=slices,
+        figures={f"{name}-{key}": figure for key, figure in figures.items()},
+        data=_data(report),
+    )
+
+
+def _facts(report: RunReport) -> dict[str, str]:
+    header, config = report.header, _config(report)
+    budget = header.get("budget", {})
+    limits = [f"{budget['trials']} trials"] if budget.get("trials") else []
+    limits += [duration(budget["seconds"])] if budget.get("seconds") else []
+    model = header.get("model") or {}
+    facts = {
+        "method": report.method,
+        "task": report.task,
+        "seed": str(report.seed),
+        "status": report.status,
+        "trials": f"{len(report.trials)}{f', {report.pending} not finished' if report.pending else ''}",
+        "budget": " or ".join(limits) or "none stated",
+        "workers": str(header.get("workers", 1)),
+        "model": str(model.get("name", "")) if report.exchanges or model.get("name") else "none",
+        "started": _moment(str(header.get("started", ""))),
+        "lasted": duration(report.elapsed),
+        "folder": report.run.resolve().name,
+    }
+    if report.damaged:
+        facts["journal"] = f"{report.damaged} torn lines were skipped (a crash left them)"
+    provenance = config.get("provenance", {})
+    facts["versions"] = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
+    if commit := provenance.get("commit"):
+        facts["commit"] = str(commit)[:12] + (" with changes" if provenance.get("modified") else "")
+    machine = provenance.get("machine", {})
+    facts["machine"] = ", ".join(str(machine[key]) for key in ("system", "processor") if machine.get(key))
+    if machine.get("cores"):
+        facts["machine"] += f", {machine['cores']} cores"
+    options = {key: value for key, value in header.get("options", {}).items() if value is not None}
+    facts["options"] = ", ".join(f"{key}={value}" for key, value in options.items())
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _config(report: RunReport) -> dict[str, Any]:
+    try:
+        return tomllib.loads((report.run / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _moment(iso: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M %Z}".strip()
+    except ValueError:
+        return iso
+
+
+def _best(report: RunReport, space: SearchSpace) -> Table | None:
+    if report.best is None:
+        return None
+    params = report.best.params
+    rows = tuple(
+        (p.name, shown(params[p.name]), "" if p.default is None else shown(p.default), p.describe())
+        for p in space.parameters
+    )
+    return Table(("parameter", "best", "default", "range"), rows)
+
+
+def _best_text(report: RunReport) -> str:
+    best, objective = report.best, report.objectives[0]
+    if best is None:
+        return "No trial completed, so there is no best configuration."
+    value = ", ".join(f"{o.name} {number(v)}" for o, v in zip(report.objectives, best.values, strict=True))
+    text = f"{value}: trial {best.id}, from {best.origin.value}; {objective.name} is {objective.direction}d."
+    if (base := report.baseline) is not None and base.complete:
+        gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
+        text += f" The default configuration has {number(base.values[0])}: better by {number(gain)}."
+    return text
+
+
+def _groups(kind: str, groups: Sequence[Group], report: RunReport) -> Table:
+    columns = (kind, "trials", "complete", "failed", f"best {report.objectives[0].name}", "seconds")
+    rows = tuple((g.name, g.trials, g.complete, g.failed, g.best, round(g.seconds, 3)) for g in groups)
+    return Table(columns, rows)
+
+
+def _costs(report: RunReport) -> Table:
+    s, tokens = report.seconds, report.tokens
+    columns = ("total s", "LLM s", "evaluation s", "overhead s", "prompt tokens", "completion tokens")
+    seconds = (round(x, 3) for x in (s.total, s.llm, s.evaluate, s.overhead))
+    return Table(columns, ((*seconds, tokens["prompt"], tokens["completion"]),))
+
+
+def _data(report: RunReport) -> dict[str, Json]:
+    """Returns the trials by id, and the exchanges in order, as the dialogs show them."""
+    of_call: dict[int, list[int]] = {}
+    for i, exchange in enumerate(report.exchanges):
+        of_call.setdefault(exchange.call, []).append(i)
+    trials = {str(trial.id): _trial(trial, report, of_call) for trial in report.trials}
+    used: dict[int, list[int]] = {}
+    for trial in report.trials:
+        for i in trials[str(trial.id)]["exchanges"]:
+            used.setdefault(i, []).append(trial.id)
+    exchanges = [
+        {
+            "call": e.call,
+            "status": e.status,
+            "model": e.model,
+            "sampling": dict(e.sampling),
+            "prompt": e.prompt,
+            "reply": e.reply,
+            "reason": e.reason,
+            "issues": list(e.issues),
+            "repairs": e.repairs,
+            "prompt tokens": e.prompt_tokens,
+            "completion tokens": e.completion_tokens,
+            "seconds": e.seconds,
+            "trials": used.get(i, []),
+        }
+        for i, e in enumerate(report.exchanges)
+    ]
+    return {"trials": trials, "exchanges": exchanges}
+
+
+def _trial(trial: Trial, report: RunReport, of_call: Mapping[int, Sequence[int]]) -> dict[str, Json]:
+    return {
+        "id": trial.id,
+        "origin": trial.origin.value,
+        "status": trial.outcome.status.value,
+        "values": {o.name: v for o, v in zip(report.objectives, trial.values, strict=False)},
+        "seconds": trial.seconds,
+        "params": dict(trial.params),
+        "metrics": dict(trial.outcome.metrics),
+        "note": {key: value for key, value in trial.note.items() if key not in _NO_NOTES},
+        "error": trial.outcome.error,
+        "exchanges": [i for call in calls_of(trial) for i in of_call.get(call, ())],
+    }

