@@ -258,8 +258,8 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
     if found.trials:
         try:
             show(f"\n{convergence(found)}", err=as_json)
-        except OSError as error:  # such as a full disk: the run is no worse for it
-            _say(f"The figure could not be written: {error.strerror or error}.")
+        except Exception as error:  # a full disk, values that no axis can show: the run is no worse for it
+            _say(f"The figure could not be made: {getattr(error, 'strerror', None) or error}.")
     if as_json:
         show_json(found.summary())
 

@@ -297,14 +297,15 @@ def test_the_text_of_an_error_may_be_anything(here):
     assert "ValueError: \\ud800" in err
 
 
-def test_a_figure_that_cannot_be_written_does_not_spoil_the_run(capsys, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("No space left on device")])
+def test_a_figure_that_cannot_be_made_does_not_spoil_the_run(capsys, monkeypatch, error):
     def full(report):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("agentopt.report.figures.convergence", full)
     done = ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3", "--json")
     assert json.loads(done.out)["trials"]["complete"] == 3
-    assert "The figure could not be written: No space left on device." in done.err
+    assert "The figure could not be made: No space left on device." in done.err
 
 
 @pytest.mark.parametrize("size", [0, 10])

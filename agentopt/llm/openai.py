@@ -51,12 +51,13 @@ class OpenAIBackend:
         }
 
     def transient(self, error: Exception) -> bool:
-        """Whether the error is one of transport or of an overloaded server."""
+        """Whether the error is one of transport, of an overloaded server, or an answer that is not the protocol's."""
         import httpx
         import openai
 
         kinds = (openai.APIConnectionError, openai.APITimeoutError, openai.RateLimitError, openai.InternalServerError)
-        return isinstance(error, (*kinds, httpx.TransportError, ConnectionError, TimeoutError))
+        malformed = (ValueError, TypeError, LookupError, AttributeError)  # what the client raises for such an answer
+        return isinstance(error, (*kinds, *malformed, httpx.TransportError, ConnectionError, TimeoutError))
 
     def recover(self) -> bool:
         """A foreign endpoint cannot be started again from here."""

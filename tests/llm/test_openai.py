@@ -1,0 +1,88 @@
+"""An endpoint that speaks the protocol badly: a bad answer is tried again, a refusal is not."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from agentopt.errors import ModelUnavailable
+from agentopt.ledger import read_ledger
+from agentopt.llm import ModelSettings, open_gateway
+from agentopt.llm.gateway import Read
+
+GOOD = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "yes"}}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+}
+
+
+@pytest.fixture
+def endpoint():
+    """Serves the answers of a list (code, body) in turn; gives its address and the list."""
+    answers = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            """Is silent."""
+
+        def _send(self, code, body):
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def do_GET(self):
+            self._send(200, json.dumps({"data": [{"id": "m"}]}))
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(*answers.pop(0))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", answers
+    server.shutdown()
+    server.server_close()
+
+
+def _gateway(endpoint, run):
+    return open_gateway(ModelSettings(name="m", base_url=endpoint[0], retries=1), run, 0, print)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (200, "not json"),
+        (200, "[]"),
+        (200, json.dumps({"choices": []})),
+        (200, json.dumps({"choices": None})),
+        (200, json.dumps({"error": {"message": "busy"}})),
+        (500, "oops"),
+        (429, "{}"),
+    ],
+)
+def test_an_answer_that_is_no_reply_is_asked_for_again(endpoint, tmp_path, bad):
+    endpoint[1].extend([bad, (200, json.dumps(GOOD))])
+    assert _gateway(endpoint, tmp_path).ask("Well?", Read)[0].value == "yes"
+    assert [exchange.status for exchange in read_ledger(tmp_path)] == ["error", "ok"]
+
+
+def test_a_refusal_is_not_tried_again(endpoint, tmp_path):
+    endpoint[1].append((400, json.dumps({"error": {"message": "too long"}})))
+    with pytest.raises(ModelUnavailable, match="refused a request"):
+        _gateway(endpoint, tmp_path).ask("Well?", Read)
+
+
+def test_an_empty_content_is_an_empty_reply(endpoint, tmp_path):
+    empty = json.loads(json.dumps(GOOD))
+    empty["choices"][0]["message"]["content"] = None
+    endpoint[1].append((200, json.dumps(empty)))
+    assert _gateway(endpoint, tmp_path).ask("Well?", Read)[0].value == ""
