@@ -27,10 +27,11 @@ from agentopt.errors import RunError, UsageError
 from agentopt.llm.settings import ModelSettings
 from agentopt.outcomes import outcome_of
 from agentopt.protocols import Objective
+from agentopt.report.load import best_of
 from agentopt.space import Parameter, SearchSpace, as_space
 from agentopt.study import Stop, minimised, replay
 from agentopt.task import FunctionTask
-from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial, best_trial
+from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial
 
 Space = SearchSpace | Iterable[Parameter]
 Model = str | ModelSettings | Mapping[str, Any]
@@ -106,7 +107,7 @@ def minimize(
         if opened.execute() is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         history = opened.study.history.trials
-    return Result(_best(history, (objective,)), tuple(history), None if run is None else Path(run))
+    return Result(best_of(history, (objective,)), tuple(history), None if run is None else Path(run))
 
 
 class AskTell:
@@ -163,7 +164,7 @@ class AskTell:
     @property
     def best(self) -> Trial | None:
         """The best complete trial by its first value."""
-        return _best(self.trials, self._objectives)
+        return best_of(self.trials, self._objectives)
 
     def ask(self, n: int = 1) -> list[Ask]:
         """Returns up to `n` configurations to be evaluated; none where pending ones must be told first."""
@@ -247,11 +248,6 @@ def _open(
         same_run(prepared, folder)
         return stack.enter_context(resume_run(folder, task=task, say=say))
     return stack.enter_context(open_run(prepared, folder, say=say, inline=True))
-
-
-def _best(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
-    found = best_trial([minimised(trial, objectives) for trial in trials])
-    return None if found is None else next(trial for trial in trials if trial.id == found.id)
 
 
 def _not_called(_: Params) -> NoReturn:

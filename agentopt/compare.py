@@ -21,23 +21,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from agentopt import build
 from agentopt.config import FILE as CONFIG
 from agentopt.config import parse_pairs
 from agentopt.errors import AgentoptError, JournalError, RunError, UsageError
 from agentopt.executors.worker import die_with_parent
 from agentopt.journal import FILE as JOURNAL
-from agentopt.journal import read_history
+from agentopt.journal import lock_folder, read_history
 from agentopt.llm import hold_model
 from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import load_method
-from agentopt.report.comparison import FILE, safe_name
+from agentopt.report.comparison import FILE, VERSION, safe_name
+from agentopt.report.load import DONE
 from agentopt.study import Stop
 
-VERSION = 1
-_DONE = frozenset({Stop.TRIALS.value, Stop.SECONDS.value, Stop.EXHAUSTED.value})
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -92,7 +89,7 @@ class Cell:
         if not (self.folder / JOURNAL).is_file():
             return False
         try:
-            return read_history(self.folder).stopped in _DONE
+            return read_history(self.folder).stopped in DONE
         except JournalError:
             return False
 
@@ -107,8 +104,11 @@ def contender(text: str) -> Contender:
         raise UsageError(f"{text!r} is not a method: write METHOD or METHOD[option=value,option=value].")
     method, inside = found[1].strip(), found[2] or ""
     options = parse_pairs(tuple(part.strip() for part in inside.split(",") if part.strip()), f"in {text},")
-    label = method + (f"[{','.join(f'{k}={v}' for k, v in options.items())}]" if options else "")
-    return Contender(label, method, options)
+    return Contender(_label(method, options), method, options)
+
+
+def _label(method: str, options: Mapping[str, Any]) -> str:
+    return method + (f"[{','.join(f'{k}={v}' for k, v in options.items())}]" if options else "")
 
 
 def controls(of: Contender) -> list[Contender]:
@@ -117,17 +117,8 @@ def controls(of: Contender) -> list[Contender]:
     field = method.Options.model_fields.get("sampler")
     if field is None or of.options.get("sampler", field.default) != "llm":
         return []
-    names = [name for name in typing.get_args(_resolve(field.annotation)) if name != "llm"]
-    twins = []
-    for name in names:
-        options = {**of.options, "sampler": name}
-        label = f"{of.method}[{','.join(f'{k}={v}' for k, v in options.items())}]"
-        twins.append(Contender(label, of.method, options, control_of=of.label))
-    return twins
-
-
-def _resolve(annotation: Any) -> Any:
-    return getattr(annotation, "__value__", annotation)
+    made = [{**of.options, "sampler": name} for name in typing.get_args(field.annotation) if name != "llm"]
+    return [Contender(_label(of.method, options), of.method, options, control_of=of.label) for options in made]
 
 
 def check(comparison: Comparison) -> None:
@@ -183,12 +174,8 @@ def run_comparison(
 ) -> list[str]:
     """Runs the cells that are not done yet, `workers` at a time; returns what went wrong, a line per failed cell."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", thread_local=False)
+    lock = lock_folder(folder)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise JournalError(f"{folder} is in use by another agentopt process; wait for it or stop it first.") from error
-    with lock:
         _write_plan(comparison, folder)
         everything = cells(comparison, folder)
         missing = [cell for cell in everything if not cell.done]
@@ -196,6 +183,8 @@ def run_comparison(
             say(f"{len(everything) - len(missing)} of {len(everything)} cells are done already.")
         with hold_model(_model(comparison, missing), folder, say):
             return list(_run_cells(comparison, missing, workers, len(everything), watch))
+    finally:
+        lock.release()
 
 
 def _write_plan(comparison: Comparison, folder: Path) -> None:
@@ -211,7 +200,7 @@ def _write_plan(comparison: Comparison, folder: Path) -> None:
 
 def _model(comparison: Comparison, missing: Sequence[Cell]) -> ModelSettings | None:
     """Returns the model that some cell needs: it is held open meanwhile, so that all cells share it."""
-    for cell in missing:
+    for cell in {cell.contender.label: cell for cell in missing}.values():
         plan = build.plan(comparison.settings(cell.contender, cell.task, cell.seed))
         if plan.config.model is not None:
             return plan.config.model
@@ -274,4 +263,4 @@ def run_cell(settings: Mapping[str, Any], folder: str) -> str:
         return f"{type(error).__name__}: {error}"
     if stop is Stop.INTERRUPTED:
         raise KeyboardInterrupt
-    return "" if stop.value in _DONE else stop.value
+    return "" if stop.value in DONE else stop.value

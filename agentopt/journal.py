@@ -131,17 +131,23 @@ def read_history(run: Path) -> History:
     return history
 
 
+def lock_folder(folder: Path) -> FileLock:
+    """Returns the lock of a folder, acquired; raises JournalError where another process holds it."""
+    lock = FileLock(folder / ".lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise JournalError(f"{folder} is in use by another agentopt process; wait for it or stop it first.") from error
+    return lock
+
+
 class Journal:
     """The one writer of a run folder's journal; another process that wants to write is refused."""
 
     def __init__(self, run: Path, header: Mapping[str, Json] | None = None) -> None:
         run.mkdir(parents=True, exist_ok=True)
         self.run = run
-        self._lock = FileLock(run / ".lock", thread_local=False)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise JournalError(f"{run} is in use by another agentopt process; wait for it or stop it first.") from error
+        self._lock = lock_folder(run)
         try:
             self._log = Log(run / FILE)
             if header is not None and not read_log(run / FILE)[0]:

@@ -68,6 +68,13 @@ class Extremes:
     best_params: dict[str, Value]
 
 
+def pick(family: str, variant: str, tables: Mapping[str, Table]) -> Table:
+    """Returns the table of a variant; raises UsageError with the nearest name."""
+    if variant not in tables:
+        raise unknown("task", f"{family}-{variant}".rstrip("-"), [f"{family}-{known}" for known in tables])
+    return tables[variant]
+
+
 def table_task(
     name: str,
     table: Table,

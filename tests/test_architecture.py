@@ -17,7 +17,19 @@ HEAVY = ("torch", "vllm", "optuna", "ray", "matplotlib", "langchain_core", "skle
 
 VALUES = {"errors", "trial", "paths", "log"}
 SEAMS = {"space", "protocols", "outcomes"}
-PARTS = {"journal", "ledger", "task", "command", "process", "prompts", "llm", "executors", "surrogate", "tables"}
+PARTS = {
+    "journal",
+    "ledger",
+    "task",
+    "command",
+    "process",
+    "prompts",
+    "llm",
+    "executors",
+    "surrogate",
+    "shifted",
+    "tables",
+}
 MAY_IMPORT = {
     "errors": set(),
     "trial": {"errors"},

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentopt.errors import UsageError
 from agentopt.llm.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -35,43 +36,42 @@ def hold_model(settings: ModelSettings | None, folder: Path, say: Callable[[str]
 
     There is nothing to keep for models that are not served here.
     """
-    if settings is None or settings.base_url is not None or settings.backend not in ("auto", "vllm"):
+    if settings is None or _kind(settings) != "vllm":
         yield
         return
-    if settings.name.startswith("scripted:"):
-        yield
-        return
-    from agentopt.llm import models
-    from agentopt.llm.vllm import ensure_server
+    from agentopt.llm.served import start_server
 
-    local = models.pull(settings.name, say)
-    say(f"Starting vLLM with {local.name} (log: {folder / 'vllm.log'}) ...")
-    with ensure_server(local, log=folder / "vllm.log"):
+    with start_server(settings, folder, say):
         yield
+
+
+def _kind(settings: ModelSettings) -> str:
+    """Returns the backend that the settings come to; an endpoint's address wins over what it could be instead."""
+    if settings.backend == "scripted" or (settings.backend == "auto" and settings.name.startswith("scripted:")):
+        return "scripted"
+    if settings.base_url is not None:
+        return "openai"
+    return "vllm" if settings.backend == "auto" else settings.backend
 
 
 def _backend(settings: ModelSettings, run: Path, say: Callable[[str], None]) -> Backend:
-    kind = settings.backend
-    if kind == "scripted" or (kind == "auto" and settings.name.startswith("scripted:")):
+    kind = _kind(settings)
+    if kind == "scripted":
         from agentopt.llm.scripted import scripted_backend
 
         return scripted_backend(settings.name)
-    if settings.base_url is not None:
+    if kind == "openai":
         from agentopt.llm.openai import OpenAIBackend, check_endpoint
 
+        if settings.base_url is None:
+            raise UsageError("The backend openai needs --base-url, the address of the endpoint.")
         check_endpoint(settings.base_url, settings.name)
         return OpenAIBackend(settings.name, settings.base_url, settings)
-    if kind == "openai":
-        from agentopt.errors import UsageError
-
-        raise UsageError("The backend openai needs --base-url, the address of the endpoint.")
-    from agentopt.llm import models
-
-    local = models.pull(settings.name, say)
     if kind == "transformers":
+        from agentopt.llm import models
         from agentopt.llm.transformers import TransformersBackend
 
-        return TransformersBackend(local, settings)
+        return TransformersBackend(models.pull(settings.name, say), settings)
     from agentopt.llm.served import ServedBackend
 
-    return ServedBackend(local, settings, log=run / "vllm.log", say=say)
+    return ServedBackend(settings, run, say)

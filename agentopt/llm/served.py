@@ -6,10 +6,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from agentopt.llm.models import LocalModel
+from agentopt.llm.models import pull
 from agentopt.llm.openai import OpenAIBackend
 from agentopt.llm.settings import ModelSettings
-from agentopt.llm.vllm import ServerOptions, ensure_server
+from agentopt.llm.vllm import Server, ensure_server
+
+
+def start_server(settings: ModelSettings, folder: Path, say: Callable[[str], None]) -> Server:
+    """Returns a running server for the model, fetched and started where that is needed; its log is in `folder`."""
+    model, log = pull(settings.name, say), folder / "vllm.log"
+    say(f"Starting vLLM with {model.name} (log: {log}) ...")
+    return ensure_server(model, log=log)
 
 
 class ServedBackend(OpenAIBackend):
@@ -17,9 +24,8 @@ class ServedBackend(OpenAIBackend):
 
     repeatable = False
 
-    def __init__(self, model: LocalModel, settings: ModelSettings, *, log: Path, say: Callable[[str], None]) -> None:
-        say(f"Starting vLLM with {model.name} (log: {log}) ...")
-        self._server = ensure_server(model, log=log, options=ServerOptions())
+    def __init__(self, settings: ModelSettings, run: Path, say: Callable[[str], None]) -> None:
+        self._server = start_server(settings, run, say)
         self._say, self._restarted, self._guard = say, False, threading.Lock()
         super().__init__(self._server.served_name, self._server.base_url, settings, local=True)
 

@@ -13,14 +13,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from agentopt.errors import ModelUnavailable
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
 from agentopt.optimizers.evolution import Member, Slot
-from agentopt.optimizers.sampler import PromptStyle, Proposal, SamplerName, Seen, make_sampler
+from agentopt.optimizers.sampler import Duplicates, PromptStyle, SamplerName, Seen, make_sampler
 from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share
 from agentopt.protocols import Problem
-from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value
+from agentopt.trial import Json, Origin, Suggestion, Trial, Value
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -79,7 +78,7 @@ class CentaurOptions(CmaEsOptions):
         description="A reply that stays unreadable: CMA-ES's own candidate runs, tagged fallback, or the run stops"
         " (resumable).",
     )
-    duplicates: Literal["fallback", "run"] = Field(
+    duplicates: Duplicates = Field(
         "fallback", description="A configuration that was evaluated before: replaced like an unreadable reply, or run."
     )
     prompt: str = Field("centaur/propose", description="The prompt file under prompts/, without its ending.")
@@ -180,25 +179,13 @@ class Centaur:
         state = {**self._search.explain(), "slot": slot.index}
         proposal = self._sampler.propose(self._seen, state, own, 1)[0]
         note.update(proposal.note)
-        reason = self._refuse(proposal)
+        reason = self._seen.refuse(proposal, duplicates=self._options.duplicates, fallback=self._options.fallback)
         if reason:
-            if self._options.fallback == "stop" and proposal.params is None:
-                raise ModelUnavailable(f"The model's reply could not be used ({reason}), and fallback=stop.")
             self._share.missed()
             return Suggestion(own, Origin.FALLBACK, slot.token, {**note, "reason": reason})
         assert proposal.params is not None
         origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
         return Suggestion(proposal.params, origin, slot.token, note)
-
-    def _refuse(self, proposal: Proposal) -> str:
-        """Returns why a proposal cannot be run, or nothing."""
-        if proposal.params is None:
-            return proposal.reason
-        repaired: Params = self._problem.space.repair(proposal.params)
-        if self._options.duplicates == "fallback" and self._seen.has(repaired):
-            return "duplicate"
-        self._seen.mark(repaired)
-        return ""
 
     def _end_generation(self, members: list[Member]) -> None:
         turns = [m.loss for m in members if m.foreign]

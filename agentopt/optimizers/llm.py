@@ -8,11 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agentopt.errors import ModelUnavailable
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.local import incumbent_step
-from agentopt.optimizers.sampler import PromptStyle, SamplerName, Seen, make_sampler
+from agentopt.optimizers.sampler import Duplicates, PromptStyle, Proposal, SamplerName, Seen, make_sampler
 from agentopt.protocols import Problem
 from agentopt.trial import Json, Origin, Suggestion, Trial
 
@@ -31,7 +30,7 @@ class LlmOptions(MethodOptions):
         description="Instead of a reply that stays unreadable or repeats a trial: a Gaussian step around the best trial"
         " or a uniform draw, tagged fallback; stop: the run stops (resumable).",
     )
-    duplicates: Literal["fallback", "run"] = Field(
+    duplicates: Duplicates = Field(
         "fallback", description="A configuration that was evaluated before: replaced like an unreadable reply, or run."
     )
     prompt: str = Field("llm/propose", description="The prompt file under prompts/, without its ending.")
@@ -79,7 +78,7 @@ class LlmSearch:
             proposals = self._sampler.propose(self._seen, {}, self._advice(), n - first)
             for i, proposal in enumerate(proposals):
                 token = self._asked + first + i
-                suggestions.append(self._suggest(proposal.params, proposal.reason, dict(proposal.note), token))
+                suggestions.append(self._suggest(proposal, token))
         self._asked += n
         return suggestions
 
@@ -96,18 +95,15 @@ class LlmSearch:
         best = self._seen.incumbent
         return self._space.defaults() or self._space.sample(self._rng) if best is None else best.params
 
-    def _suggest(self, params: Mapping[str, Json] | None, reason: str, note: dict[str, Json], token: int) -> Suggestion:
-        if params is not None and self._options.duplicates == "fallback":
-            repaired = self._space.repair(params)
-            if self._seen.has(repaired):
-                params, reason = None, "duplicate"
-            self._seen.mark(repaired)
-        if params is not None:
+    def _suggest(self, proposal: Proposal, token: int) -> Suggestion:
+        reason = self._seen.refuse(proposal, duplicates=self._options.duplicates, fallback=self._options.fallback)
+        if not reason:
+            assert proposal.params is not None
             origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
-            return Suggestion(params, origin, token, note)
-        if self._options.fallback == "stop" and reason != "duplicate":
-            raise ModelUnavailable(f"The model's reply could not be used ({reason}), and fallback=stop.")
+            return Suggestion(proposal.params, origin, token, proposal.note)
         best = self._seen.incumbent
-        uniform = best is None or self._options.fallback == "uniform"
-        found = self._space.sample(self._rng) if uniform else incumbent_step(self._space, best.params, self._rng)  # type: ignore[union-attr]
-        return Suggestion(found, Origin.FALLBACK, token, {**note, "reason": reason})
+        if best is None or self._options.fallback == "uniform":
+            found = self._space.sample(self._rng)
+        else:
+            found = incumbent_step(self._space, best.params, self._rng)
+        return Suggestion(found, Origin.FALLBACK, token, {**proposal.note, "reason": reason})

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from agentopt.errors import ModelUnavailable
 from agentopt.llm.gateway import Gateway
 from agentopt.llm.reply import Form, configuration_schema, read_configuration
 from agentopt.optimizers.local import incumbent_step
@@ -20,10 +21,20 @@ from agentopt.protocols import Problem
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Params, Trial, Value, best_trial
 
+Duplicates: TypeAlias = Literal["fallback", "run"]
 HISTORY_CHARS = 8000
 BEST_CHARS = 2000
 """The most characters that a prompt spends on recent and on best trials."""
 SamplerName: TypeAlias = Literal["llm", "incumbent", "uniform", "advisor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a sampler proposes: a configuration, or none and the reason."""
+
+    params: dict[str, Value] | None
+    reason: str = ""
+    note: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,27 +50,25 @@ class Seen:
         self.trials.append(trial)
         self._keys.add(self.space.key(trial.params))
 
-    def mark(self, params: Params) -> None:
-        """Takes note of a configuration that is about to be evaluated."""
-        self._keys.add(self.space.key(params))
+    def refuse(self, proposal: Proposal, *, duplicates: Duplicates, fallback: str) -> str:
+        """Returns why a proposal is not to be run, or nothing: then it counts as a trial, not to be repeated.
 
-    def has(self, params: Params) -> bool:
-        """Whether this configuration was evaluated, or marked."""
-        return self.space.key(params) in self._keys
+        Raises ModelUnavailable for a reply that could not be read where `fallback` is `stop`.
+        """
+        if proposal.params is None:
+            if fallback == "stop":
+                raise ModelUnavailable(f"The model's reply could not be used ({proposal.reason}), and fallback=stop.")
+            return proposal.reason
+        key = self.space.key(self.space.repair(proposal.params))
+        if duplicates == "fallback" and key in self._keys:
+            return "duplicate"
+        self._keys.add(key)
+        return ""
 
     @property
     def incumbent(self) -> Trial | None:
         """The best trial so far."""
         return best_trial(self.trials)
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What a sampler proposes: a configuration, or none and the reason."""
-
-    params: dict[str, Value] | None
-    reason: str = ""
-    note: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Sampler(Protocol):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentopt.errors import unknown
 from agentopt.space import Float, Int, SearchSpace
-from agentopt.tables import KNOWN_FILE, Repeat, Table, table_task
+from agentopt.tables import KNOWN_FILE, Repeat, Table, pick, table_task
 from agentopt.task import FunctionTask
 
 ALPHAS = (
@@ -39,11 +38,10 @@ VARIANTS = tuple(TABLES)
 
 def make(variant: str = "", objectives: str | Sequence[str] = ("loss",), repeat: Repeat = "mean") -> FunctionTask:
     """Returns the task of a data set."""
-    if variant not in TABLES:
-        raise unknown("task", f"hpobench-{variant}".rstrip("-"), [f"hpobench-{known}" for known in VARIANTS])
+    table = pick("hpobench", variant, TABLES)
     return table_task(
         f"hpobench-{variant}",
-        TABLES[variant],
+        table,
         Path(__file__).with_name(KNOWN_FILE),
         description=(
             "Hyperparameters of a multi-layer perceptron (scikit-learn's MLPClassifier, Adam; alpha is the L2 penalty)"

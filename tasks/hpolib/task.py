@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentopt.errors import unknown
 from agentopt.space import Choice, Float, Int, SearchSpace
-from agentopt.tables import KNOWN_FILE, Repeat, Table, table_task
+from agentopt.tables import KNOWN_FILE, Repeat, Table, pick, table_task
 from agentopt.task import FunctionTask
 
 SPACE = SearchSpace(
@@ -37,12 +36,11 @@ VARIANTS = tuple(TABLES)
 
 def make(variant: str = "", objectives: str | Sequence[str] = ("loss",), repeat: Repeat = "mean") -> FunctionTask:
     """Returns the task of a data set."""
-    if variant not in TABLES:
-        raise unknown("task", f"hpolib-{variant}".rstrip("-"), [f"hpolib-{known}" for known in VARIANTS])
+    table = pick("hpolib", variant, TABLES)
     data = FILES[variant].replace("_", " ")
     return table_task(
         f"hpolib-{variant}",
-        TABLES[variant],
+        table,
         Path(__file__).with_name(KNOWN_FILE),
         description=(
             f"Hyperparameters of a neural network with two hidden layers that was trained with Adam for 100 epochs on"

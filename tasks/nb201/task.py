@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentopt.errors import unknown
 from agentopt.space import Choice, SearchSpace
-from agentopt.tables import KNOWN_FILE, Repeat, Table, table_task
+from agentopt.tables import KNOWN_FILE, Repeat, Table, pick, table_task
 from agentopt.task import FunctionTask
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -22,11 +21,10 @@ VARIANTS = tuple(TABLES)
 
 def make(variant: str = "", objectives: str | Sequence[str] = ("loss",), repeat: Repeat = "mean") -> FunctionTask:
     """Returns the task of a data set."""
-    if variant not in TABLES:
-        raise unknown("task", f"nb201-{variant}".rstrip("-"), [f"nb201-{known}" for known in VARIANTS])
+    table = pick("nb201", variant, TABLES)
     return table_task(
         f"nb201-{variant}",
-        TABLES[variant],
+        table,
         Path(__file__).with_name(KNOWN_FILE),
         description=(
             f"The cell of a convolutional image classifier (NAS-Bench-201) on {DATA[variant]}. A cell has 4 nodes and"

@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from agentopt.errors import UsageError
-from agentopt.space import Float, SearchSpace
-from agentopt.task import FunctionTask, sampled_median
+from agentopt.shifted import shifted_task
+from agentopt.task import FunctionTask
 
 VARIANTS = ("2", "5", "14", "30")
-HALF = 5.12
-"""Half the width of the box, which is centred at 0."""
 
 
 def make(variant: str = "") -> FunctionTask:
     """Returns the function in `variant` dimensions, 5 if none is given."""
-    d = dimension("rastrigin", variant or "5")
-    minimum, names = shift(d), [f"x{i}" for i in range(1, d + 1)]
-
-    def rastrigin(params: Mapping[str, float]) -> float:
-        z = [x - s for x, s in zip((params[name] for name in names), minimum, strict=True)]
-        return sum(a * a - 10.0 * math.cos(2.0 * math.pi * a) + 10.0 for a in z)
-
-    space = SearchSpace(tuple(Float(name, -HALF, HALF) for name in names))
-    return FunctionTask(
-        name=f"rastrigin-{variant}" if variant else "rastrigin",
-        space=space,
-        function=rastrigin,
-        description=f"A smooth blackbox function of {d} real numbers with a great many local minima.",
-        optimum=0.0,
-        median=sampled_median(space, rastrigin),
-        best_params=dict(zip(names, minimum, strict=True)),
-        facts={
-            "median": "of 1001 uniform points",
-            "formula": "sum z_i^2 - 10 cos(2 pi z_i) + 10, z = x - s",
-            "shift s": ", ".join(f"{s:.3f}" for s in minimum),
-        },
+    return shifted_task(
+        "rastrigin",
+        variant,
+        rastrigin,
+        half=5.12,
+        description="A smooth blackbox function of {d} real numbers with a great many local minima.",
+        formula="sum z_i^2 - 10 cos(2 pi z_i) + 10, z = x - s",
     )
 
 
-def dimension(family: str, variant: str) -> int:
-    """Returns the number of parameters that a variant names."""
-    if not (variant.isascii() and variant.isdigit() and 1 <= int(variant) <= 1000):
-        raise UsageError(f"Task {family}-{variant}: give the dimension, 1 to 1000, as in {family}-14.")
-    return int(variant)
-
-
-def shift(d: int) -> list[float]:
-    """Returns where the minimum is: 20 to 60 percent of the way from the centre to alternating edges of the box.
-
-    The share is 0.2 + 0.4 frac(i phi) with the golden ratio phi = 0.618..., i = 1..d, so no two are alike.
-    """
-    shares = [0.2 + 0.4 * (i * 0.6180339887498949 % 1.0) for i in range(1, d + 1)]
-    return [HALF * share * (-1) ** i for i, share in enumerate(shares)]
+def rastrigin(z: Sequence[float]) -> float:
+    """Returns the function with its minimum of 0 at the origin."""
+    return sum(a * a - 10.0 * math.cos(2.0 * math.pi * a) + 10.0 for a in z)

@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import pairwise
 
-from agentopt.errors import UsageError
-from agentopt.space import Float, SearchSpace
-from agentopt.task import FunctionTask, sampled_median
+from agentopt.shifted import shifted_task
+from agentopt.task import FunctionTask
 
 VARIANTS = ("2", "5", "14", "30")
-HALF = 5.0
-"""Half the width of the box, which is centred at 0."""
 
 
 def make(variant: str = "") -> FunctionTask:
     """Returns the function in `variant` dimensions, 5 if none is given."""
-    d = dimension("rosenbrock", variant or "5")
-    minimum, names = shift(d), [f"x{i}" for i in range(1, d + 1)]
-
-    def rosenbrock(params: Mapping[str, float]) -> float:
-        z = [x - s + 1.0 for x, s in zip((params[name] for name in names), minimum, strict=True)]
-        return sum(100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2 for a, b in pairwise(z))
-
-    space = SearchSpace(tuple(Float(name, -HALF, HALF) for name in names))
-    return FunctionTask(
-        name=f"rosenbrock-{variant}" if variant else "rosenbrock",
-        space=space,
-        function=rosenbrock,
-        description=f"A smooth blackbox function of {d} real numbers; its minimum lies in a long curved valley.",
-        optimum=0.0,
-        median=sampled_median(space, rosenbrock),
-        best_params=dict(zip(names, minimum, strict=True)),
-        facts={
-            "median": "of 1001 uniform points",
-            "formula": "sum 100 (z_(i+1) - z_i^2)^2 + (1 - z_i)^2, z = x - s + 1",
-            "shift s": ", ".join(f"{s:.3f}" for s in minimum),
-        },
+    return shifted_task(
+        "rosenbrock",
+        variant,
+        rosenbrock,
+        half=5.0,
+        least=2,
+        description="A smooth blackbox function of {d} real numbers; its minimum lies in a long curved valley.",
+        formula="sum 100 (z_(i+1) - z_i^2)^2 + (1 - z_i)^2, z = x - s + 1",
     )
 
 
-def dimension(family: str, variant: str) -> int:
-    """Returns the number of parameters that a variant names."""
-    if not (variant.isascii() and variant.isdigit() and 2 <= int(variant) <= 1000):
-        raise UsageError(f"Task {family}-{variant}: give the dimension, 2 to 1000, as in {family}-14.")
-    return int(variant)
-
-
-def shift(d: int) -> list[float]:
-    """Returns where the minimum is: 20 to 60 percent of the way from the centre to alternating edges of the box.
-
-    The share is 0.2 + 0.4 frac(i phi) with the golden ratio phi = 0.618..., i = 1..d, so no two are alike.
-    """
-    shares = [0.2 + 0.4 * (i * 0.6180339887498949 % 1.0) for i in range(1, d + 1)]
-    return [HALF * share * (-1) ** i for i, share in enumerate(shares)]
+def rosenbrock(z: Sequence[float]) -> float:
+    """Returns the function whose minimum is moved from (1, ..., 1) to the origin."""
+    moved = [a + 1.0 for a in z]
+    return sum(100.0 * (b - a * a) ** 2 + (1.0 - a) ** 2 for a, b in pairwise(moved))
