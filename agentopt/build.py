@@ -56,7 +56,8 @@ class Plan:
     def problem(self) -> Problem:
         """What the optimizer may know."""
         task, c = self.task, self.config
-        return Problem(task.space, task.objectives, task.describe(), c.trials, c.task)
+        code = getattr(task, "code", None)
+        return Problem(task.space, task.objectives, task.describe(), c.trials, c.task, code)
 
     def optimizer(self, *gateway: Any) -> Optimizer:
         """Builds the optimizer, with its gateway where it needs one."""

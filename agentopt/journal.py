@@ -115,6 +115,7 @@ def make_trial(number: int, suggestion: Suggestion, params: Params, outcome: Out
         token=suggestion.token,
         note=suggestion.note,
         seconds=seconds,
+        edit=suggestion.edit,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from agentopt.space import SearchSpace
-from agentopt.trial import Json, Outcome, Params, Suggestion, Trial, Value
+from agentopt.trial import Edit, Json, Outcome, Params, Suggestion, Trial, Value
 
 Isolation: TypeAlias = Literal["inline", "process"]
 
@@ -32,6 +32,20 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """The code of a code task, as an agent may know it."""
+
+    file: str
+    """The name of the one file that may be edited."""
+    text: str
+    """The file as the task has it, with the values of the space's defaults."""
+    program: str
+    """The instructions: what may be changed and what counts."""
+    required: tuple[str, ...] = ()
+    """The functions that the file must keep defining."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What an optimizer may know of a task."""
 
@@ -42,6 +56,8 @@ class Problem:
     """The budget in trials, where there is one."""
     task: str = ""
     """The name that `load_task` takes, where there is one: for scripted models of known quality, never for prompts."""
+    code: Code | None = None
+    """The code that is tuned or edited, where the task is one: its space is that of the code's literals."""
 
 
 class Task(Protocol):
@@ -77,6 +93,17 @@ class Task(Protocol):
         """Returns what the task is about, for prompts and people."""
 
 
+class CodeTask(Task, Protocol):
+    """A task whose evaluation runs a program: it takes new versions of the program besides new values in it."""
+
+    @property
+    def code(self) -> Code:
+        """The program as it stands."""
+
+    def evaluate(self, params: Params, seed: int = 0, edit: Edit | None = None) -> Outcome:
+        """Evaluates the program with the values of `params` in it, or the edit as it is."""
+
+
 class Optimizer(Protocol):
     """A search: no I/O, no clock, all randomness from the generator it was given. It minimises.
 
@@ -104,6 +131,7 @@ class Job:
     id: int
     params: Params
     seed: int
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True)

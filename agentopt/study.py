@@ -50,7 +50,7 @@ def minimised(trial: Trial, objectives: Sequence[Objective]) -> Trial:
 
 
 def trial_seed(seed: int, number: int) -> int:
-    """Returns the evaluation seed of a trial: a function of the run's seed and the trial's id alone."""
+    """Returns the evaluation seed of a trial: a function of the run's seed and the trial's id (or replicate) alone."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
@@ -100,8 +100,8 @@ class Study:
         return time.monotonic() - self._start
 
     def _loop(self) -> Stop:
-        for number, (_, params) in self.history.pending.items():
-            self._submit(number, params)
+        for number in list(self.history.pending):
+            self._submit(number)
         while True:
             if self.seconds_left() <= 0:
                 for number in sorted(self._flying):
@@ -132,16 +132,19 @@ class Study:
             n, suggestions = room, self._optimizer.ask(room)
         if not suggestions:
             return None
-        params = [self._task.repair(suggestion.params) for suggestion in suggestions]
+        params = [s.params if s.edit is not None else self._task.repair(s.params) for s in suggestions]
         ids = self._journal.asked(n, suggestions, params, t=self._now(), seconds=time.perf_counter() - start)
         self._watch(self.history)
-        for number, run in zip(ids, params, strict=True):
-            self._submit(number, run)
+        for number in ids:
+            self._submit(number)
         return len(ids)
 
-    def _submit(self, number: int, params: Params) -> None:
+    def _submit(self, number: int) -> None:
+        suggestion, params = self.history.pending[number]
+        edit = suggestion.edit
         self._flying.add(number)
-        self._executor.submit(Job(number, params, trial_seed(self._seed, number)))
+        seed = trial_seed(self._seed, number if edit is None else edit.replicate)
+        self._executor.submit(Job(number, params, seed, edit))
 
     def _finish(self, done: Done) -> None:
         self._flying.discard(done.id)

@@ -39,6 +39,11 @@ class Origin(StrEnum):
     SOBOL = "sobol"
     CMAES = "cmaes"
     TPE = "tpe"
+    GP = "gp"
+    SMAC = "smac"
+    NEVERGRAD = "nevergrad"
+    NSGA2 = "nsga2"
+    EVOLUTION = "evolution"
     LOCAL = "local"
     LLM = "llm"
     FALLBACK = "fallback"
@@ -48,15 +53,31 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A version of the one file of a code task that may be edited: what is run instead of the seed's."""
+
+    text: str
+    """The whole file."""
+    parent: int | None = None
+    """The trial whose version it was made from; None: the seed."""
+    summary: str = ""
+    """What was changed, in one line."""
+    replicate: int = 0
+    """Which of the run's evaluation seeds it is run with: the same number gives every version the same seed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One configuration that an optimizer wants evaluated."""
+    """One configuration, or one version of a file, that an optimizer wants evaluated."""
 
     params: Params
+    """Empty or partial only where there is an edit."""
     origin: Origin
     token: int | None = None
     """The optimizer's own handle, given back unchanged in the trial that it is told; None: nobody waits for it."""
     note: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     """What a report may show about how the suggestion came to be."""
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +110,7 @@ class Trial:
     note: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
     seconds: float = 0.0
     """Wall seconds of the evaluation, as the supervisor measured them."""
+    edit: Edit | None = None
 
     @property
     def complete(self) -> bool:
@@ -113,6 +135,8 @@ def suggestion_to_json(suggestion: Suggestion) -> dict[str, Json]:
         record["token"] = suggestion.token
     if suggestion.note:
         record["note"] = dict(suggestion.note)
+    if suggestion.edit is not None:
+        record["edit"] = edit_to_json(suggestion.edit)
     return record
 
 
@@ -123,7 +147,18 @@ def suggestion_from_json(record: Mapping[str, Json]) -> Suggestion:
         origin=Origin(record["origin"]),
         token=record.get("token"),
         note=record.get("note", _NOTHING),
+        edit=edit_from_json(record["edit"]) if "edit" in record else None,
     )
+
+
+def edit_to_json(edit: Edit) -> dict[str, Json]:
+    """Returns the edit as journals and executors write it."""
+    return {"text": edit.text, "parent": edit.parent, "summary": edit.summary, "replicate": edit.replicate}
+
+
+def edit_from_json(record: Mapping[str, Json]) -> Edit:
+    """Returns the edit that `edit_to_json` wrote."""
+    return Edit(record["text"], record["parent"], record["summary"], record["replicate"])
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Json]:

@@ -13,7 +13,8 @@ from agentopt.trial import Status
 def evaluate(task: Task, job: Job) -> Done:
     """Returns what came of one job, with its wall seconds; whatever the task raises becomes a failed outcome."""
     start = time.perf_counter()
-    outcome = guarded(lambda: task.evaluate(job.params, seed=job.seed), task.objectives)
+    extra = {} if job.edit is None else {"edit": job.edit}
+    outcome = guarded(lambda: task.evaluate(job.params, seed=job.seed, **extra), task.objectives)
     return Done(job.id, outcome, time.perf_counter() - start)
 
 

@@ -28,7 +28,7 @@ import psutil
 
 from agentopt.outcomes import failure
 from agentopt.protocols import Done, Job
-from agentopt.trial import Json, Outcome, Status, outcome_from_json
+from agentopt.trial import Json, Outcome, Status, edit_to_json, outcome_from_json
 
 KEPT_BYTES = 1 << 20
 """How much of a stream is kept: the first half and the last half of this."""
@@ -116,7 +116,8 @@ class _Worker:
         """Gives the worker a job, and the folder that the job may make for its files."""
         self.job, self.started = job, time.perf_counter()
         where = None if folder is None else str(folder)
-        self._send({"id": job.id, "params": dict(job.params), "seed": job.seed, "folder": where})
+        edit = None if job.edit is None else edit_to_json(job.edit)
+        self._send({"id": job.id, "params": dict(job.params), "seed": job.seed, "edit": edit, "folder": where})
 
     def _send(self, message: Mapping[str, Json]) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

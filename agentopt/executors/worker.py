@@ -16,7 +16,7 @@ import sys
 from agentopt.executors.inline import evaluate
 from agentopt.protocols import Job
 from agentopt.task import FOLDER_VARIABLE, load_task
-from agentopt.trial import outcome_to_json
+from agentopt.trial import edit_from_json, outcome_to_json
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,7 +43,8 @@ def main() -> None:
             channel.flush()
             continue
         assert task is not None
-        job = Job(message["id"], message["params"], message["seed"])
+        edit = None if message["edit"] is None else edit_from_json(message["edit"])
+        job = Job(message["id"], message["params"], message["seed"], edit)
         if message["folder"] is not None:
             os.environ[FOLDER_VARIABLE] = message["folder"]
         done = evaluate(task, job)
