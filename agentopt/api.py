@@ -26,10 +26,10 @@ from agentopt.config import FILE as CONFIG
 from agentopt.errors import RunError, UsageError
 from agentopt.llm.settings import ModelSettings
 from agentopt.outcomes import outcome_of
-from agentopt.protocols import Objective
+from agentopt.protocols import Objective, minimised
 from agentopt.report.load import best_of
 from agentopt.space import Parameter, SearchSpace, as_space
-from agentopt.study import Stop, minimised, replay
+from agentopt.study import Stop, replay
 from agentopt.task import FunctionTask
 from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial
 
@@ -88,7 +88,7 @@ def minimize(
         space: the parameters.
         method: a name of `agentopt list methods`.
         trials: how many evaluations; 100 where neither this nor `budget` is given.
-        budget: wall seconds, or a text such as "30m".
+        budget: wall seconds, or a text such as "30m"; an evaluation that is under way then is finished.
         seed: all randomness of the search comes from it.
         options: the method's options, see `agentopt show METHOD`.
         model: for methods that ask a language model: its name, or settings.

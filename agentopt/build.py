@@ -20,11 +20,12 @@ from agentopt.executors.inline import InlineExecutor
 from agentopt.executors.local import LocalExecutor
 from agentopt.journal import FILE as JOURNAL
 from agentopt.journal import History, Journal
+from agentopt.llm import check_model
 from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import METHODS, MethodOptions, load_method
 from agentopt.protocols import Executor, Optimizer, Problem, Task
 from agentopt.study import Budget, Stop, Study, baseline
-from agentopt.task import load_task
+from agentopt.task import CODE_FILE, code_folders, load_task
 from agentopt.trial import Json, Suggestion
 
 FUNCTION = "python:"
@@ -79,7 +80,9 @@ class Plan:
             "workers": c.workers,
             "model": None if c.model is None else c.model.model_dump(mode="json"),
             "optimum": getattr(self.task, "optimum", None),
+            "best_known": getattr(self.task, "best_known", None),
             "median": getattr(self.task, "median", None),
+            "code": None if self.problem.code is None else asdict(self.problem.code),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -142,6 +145,10 @@ def plan(
             f"{config.method} takes one objective, and {config.task} has {len(task.objectives)}. Methods that take"
             f" several: {several}."
         )
+    if getattr(load_method(config.method), "needs_code", False) and getattr(task, "code", None) is None:
+        raise UsageError(
+            f"{config.method} edits code, and {config.task} has none. Tasks with code: {', '.join(code_folders())}."
+        )
     if config.trials is None and config.budget is None:
         config = config.model_copy(update={"trials": trials})
     model = _model(config, options, settings.get("model"), say)
@@ -150,7 +157,7 @@ def plan(
 
 
 def open_run(plan: Plan, run: Path, *, watch: Watch = silent, say: Say = silent, inline: bool = False) -> OpenRun:
-    """Makes a run folder and returns the run in it; after a usage error there is no folder.
+    """Makes a run folder and returns the run in it; there is no folder after a usage error or without the endpoint.
 
     With `inline` the task's object is called in this process, whatever its isolation.
     """
@@ -159,6 +166,8 @@ def open_run(plan: Plan, run: Path, *, watch: Watch = silent, say: Say = silent,
         raise UsageError(f"{run} exists and is not empty: {fix} choose another name with --name.")
     if not plan.options.needs_model:
         plan.optimizer()
+    if plan.config.model is not None:
+        check_model(plan.config.model)
     existed = run.exists()
     made = [folder for folder in (run, *run.parents) if not folder.exists()]
     try:
@@ -189,6 +198,8 @@ def resume_run(run: Path, *, watch: Watch = silent, say: Say = silent, task: Tas
         started = origin.get("directory", "")
         hint = f" The run was started in {started}." if started and started != str(Path.cwd()) else ""
         raise UsageError(f"{error}{hint}") from error
+    if resolved.config.model is not None:
+        check_model(resolved.config.model)
     return _assemble(resolved, run, watch=watch, say=say, inline=task is not None)
 
 
@@ -265,7 +276,7 @@ def _task(config: RunConfig) -> Task:
 
 def _absolute(task: str) -> str:
     """Returns the task's name with a path in it made absolute, so that a resume from elsewhere finds it."""
-    if any((Path(task) / file).is_file() for file in ("task.toml", "task.py")):
+    if any((Path(task) / file).is_file() for file in ("task.toml", "task.py", CODE_FILE)):
         return str(Path(task).resolve())
     head, colon, attribute = task.rpartition(":")
     for path, rest in ((task, ""), (head, colon + attribute)):

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from agentopt.errors import AgentoptError, UsageError, unknown
 from agentopt.optimizers import METHODS, load_method
+from agentopt.optimizers.extras import EXTRAS
 from agentopt.protocols import Task
 from agentopt.report.load import RunReport, load_run
 from agentopt.task import load_task, task_folders, task_names
@@ -23,15 +24,21 @@ from agentopt.trial import Json
 _LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}
 
 
-def methods() -> list[tuple[str, str]]:
-    """Returns the name and the summary of each method; of one that cannot be loaded, why."""
+def methods() -> list[tuple[str, str, str]]:
+    """Returns the name of each method, its extra, and its summary; of one that cannot be loaded, why."""
     rows = []
     for name in METHODS:
         try:
-            rows.append((name, load_method(name).summary))
+            rows.append((name, _extra(name), load_method(name).summary))
         except (AgentoptError, ImportError) as error:
-            rows.append((name, f"not available: {error}"))
+            rows.append((name, _extra(name), f"not available: {error}"))
     return rows
+
+
+def _extra(method: str) -> str:
+    """Returns what a method needs to be installed, and whether that is missing here."""
+    extra = EXTRAS.get(method)
+    return "" if extra is None else extra.name + (" (missing)" if extra.missing else "")
 
 
 def tasks() -> list[tuple[str, str, str]]:
@@ -70,10 +77,12 @@ def runs(folder: Path) -> list[RunReport]:
 
 def method_card(name: str) -> dict[str, Json]:
     """Returns a method's summary and options."""
-    method = load_method(name)
+    method, extra = load_method(name), EXTRAS.get(name)
     return {
         "method": name,
         "summary": method.summary,
+        "install": None if extra is None else extra.fix,
+        "installed": extra is None or not extra.missing,
         "options": [_option(key, field) for key, field in method.Options.model_fields.items()],
     }
 
@@ -88,6 +97,7 @@ def task_card(name: str, options: Mapping[str, Any] | None = None) -> dict[str, 
         "objectives": [asdict(objective) for objective in task.objectives],
         "defaults": task.space.defaults(),
         "optimum": getattr(task, "optimum", None),
+        "best_known": getattr(task, "best_known", None),
         "isolation": task.isolation,
         "timeout": task.timeout,
         "facts": dict(getattr(task, "facts", {})),
@@ -139,6 +149,8 @@ def type_name(annotation: Any) -> str:
     if annotation is None or annotation is type(None):
         return "none"
     origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(inside[0])
     if origin in {Union, types.UnionType}:
         return " or ".join(type_name(part) for part in inside)
     if origin is Literal:

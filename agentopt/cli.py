@@ -41,7 +41,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line, and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    from agentopt import cli_compare, cli_export, cli_tools  # noqa: F401 - they add their commands
+    from agentopt import cli_code, cli_compare, cli_export, cli_report, cli_tools  # noqa: F401 - they add their commands
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -172,53 +172,6 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
         )
 
 
-@cli.command()
-@click.argument("runs", nargs=-1, required=True)
-@runs_dir_option
-def report(runs: tuple[str, ...], runs_dir: Path) -> None:
-    """Prints what RUNS found (folders, names, folders of runs, comparisons); writes a page, figures and tables."""
-    from agentopt.report.comparison import FILE as COMPARISON
-    from agentopt.report.figures import convergence
-    from agentopt.report.html import page_of, write_report
-    from agentopt.report.load import load_run
-    from agentopt.report.tables import write_tables
-    from agentopt.report.text import comparison, render
-    from agentopt.runs import find_runs
-
-    single = []
-    for given in runs:
-        compared = next((p for p in (Path(given), runs_dir / given) if (p / COMPARISON).is_file()), None)
-        if compared is None:
-            single.append(given)
-        else:
-            _report_comparison(compared)
-    reports = [load_run(folder) for given in single for folder in find_runs(given, runs_dir)]
-    if not reports:
-        return
-    for item in reports:
-        show(render(item))
-        for path in (convergence(item), convergence(item, item.run / "convergence.svg"), *write_tables(item)):
-            show(path.as_posix())
-        show("")
-    if len(reports) > 1:
-        show(comparison(reports))
-    folders = [item.run for item in reports]
-    show(write_report(folders, page_of(folders)).as_posix())
-
-
-def _report_comparison(folder: Path) -> None:
-    from agentopt.report.compare_files import write_comparison
-    from agentopt.report.compare_page import write_comparison_page
-    from agentopt.report.compare_text import render_comparison
-    from agentopt.report.comparison import load_comparison
-
-    found = load_comparison(folder)
-    show(render_comparison(found))
-    files = write_comparison(found, folder / "report")
-    for path in (*files, write_comparison_page(found, folder, files)):
-        show(path.as_posix())
-
-
 def _drive(folder: Path, open_: Callable[[], OpenRun], watcher: Watcher, *, as_json: bool) -> int:
     """Opens a run, executes it and prints its end."""
     from agentopt.journal import FILE
@@ -249,6 +202,7 @@ def _drive(folder: Path, open_: Callable[[], OpenRun], watcher: Watcher, *, as_j
 
 def _conclude(folder: Path, *, as_json: bool) -> None:
     """Prints a run's report and draws its figure; with `as_json` the summary goes to stdout and all else to stderr."""
+    from agentopt.report.experiments import write_results
     from agentopt.report.figures import convergence
     from agentopt.report.load import load_run
     from agentopt.report.text import render
@@ -260,6 +214,8 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
             show(f"\n{convergence(found)}", err=as_json)
         except Exception as error:  # a full disk, values that no axis can show: the run is no worse for it
             _say(f"The figure could not be made: {getattr(error, 'strerror', None) or error}.")
+        if (results := write_results(found)) is not None:
+            show(results.as_posix(), err=as_json)
     if as_json:
         show_json(found.summary())
 

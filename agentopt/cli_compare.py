@@ -35,13 +35,13 @@ def compare(tasks: tuple[str, ...], runs_dir: Path, name: str | None, *, as_json
     """
     from agentopt import compare as comparing
 
-    plan = _comparison(tasks, **{k: v for k, v in flags.items() if k != "workers"})
-    comparing.check(plan)
-    folder = runs_dir / (name or comparing.default_name(plan))
+    design = _design(tasks, **{k: v for k, v in flags.items() if k != "workers"})
+    comparing.check(design)
+    folder = runs_dir / (name or comparing.default_name(design))
     workers = flags["workers"] or len(os.sched_getaffinity(0))
-    _say(f"{len(comparing.cells(plan, folder))} runs, {workers} at a time: {folder}")
+    _say(f"{len(comparing.planned_cells(design, folder))} runs, {workers} at a time: {folder}")
     with signals():
-        failed = comparing.run_comparison(plan, folder, workers=workers, say=_say, watch=_line)
+        failed = comparing.run_comparison(design, folder, workers=workers, say=_say, watch=_line)
     _conclude(folder, as_json=as_json)
     if failed:
         lines = "\n".join(failed[:_QUICK])
@@ -49,7 +49,7 @@ def compare(tasks: tuple[str, ...], runs_dir: Path, name: str | None, *, as_json
     return 0
 
 
-def _comparison(
+def _design(
     tasks: tuple[str, ...],
     *,
     methods: tuple[str, ...],
@@ -71,7 +71,7 @@ def _comparison(
         contenders += [twin for one in contenders for twin in comparing.controls(one)]
     seconds = None if budget is None else parse_seconds(budget)
     named = {key: value for key, value in (("name", model), ("base_url", base_url)) if value is not None}
-    return comparing.Comparison(
+    return comparing.Design(
         methods=tuple(contenders),
         tasks=tuple(expand_tasks(tasks or (DEFAULT_TASK,))),
         seeds=tuple(range(seeds)),
@@ -91,10 +91,11 @@ def _line(progress: Any) -> None:
 
 
 def _conclude(folder: Path, *, as_json: bool) -> None:
-    from agentopt.report.compare_text import comparison_json, render_comparison
-    from agentopt.report.comparison import load_comparison
+    from agentopt.report.comparison.analysis import Analysis
+    from agentopt.report.comparison.folder import load_comparison
+    from agentopt.report.comparison.text import comparison_json, render_comparison
 
-    found = load_comparison(folder)
+    found = Analysis(load_comparison(folder))
     show(render_comparison(found), err=as_json)
     if as_json:
         show_json(comparison_json(found))

@@ -24,7 +24,7 @@ def list_methods() -> None:
     from agentopt import catalog
     from agentopt.report.text import table
 
-    show(table("", ("method", "what it does"), catalog.methods(), left=2))
+    show(table("", ("method", "extra", "what it does"), catalog.methods(), left=3))
 
 
 @list_.command("tasks")
@@ -37,6 +37,7 @@ def list_tasks() -> None:
     made = table("", ("task", "parameters", "what it is about"), rows)
     made.columns[2].justify = "left"
     show(made)
+    show("\nFunctions come in other sizes, too: sphere-7, bbob-f8-d10-i2. Without a size, sphere is sphere-5.")
 
 
 @list_.command("models")
@@ -50,18 +51,19 @@ def list_models() -> None:
 def list_runs(runs_dir: Path) -> None:
     """Lists the runs, the latest first."""
     from agentopt import catalog
-    from agentopt.report.text import comparison
+    from agentopt.report.text import overview
 
     found = catalog.runs(runs_dir)
-    show(comparison(found) if found else f"No runs in {runs_dir}.")
+    show(overview(found) if found else f"No runs in {runs_dir}.")
 
 
 @cli.command("show")
 @click.argument("name")
 @click.option("--trial", type=int, help="Of a run: this trial only.")
+@click.option("--diff", is_flag=True, help="With --trial, of a run of code: the patch that it ran.")
 @_JSON
 @runs_dir_option
-def show_command(name: str, runs_dir: Path, trial: int | None, *, as_json: bool) -> None:
+def show_command(name: str, runs_dir: Path, trial: int | None, *, diff: bool, as_json: bool) -> None:
     """Shows a method with its options, a task with its space, or a run with its trials."""
     from agentopt import catalog, screens
     from agentopt.journal import FILE
@@ -80,7 +82,13 @@ def show_command(name: str, runs_dir: Path, trial: int | None, *, as_json: bool)
         return show_json(card) if as_json else show(screens.task(card))
     report = load_run(find_run(name, runs_dir))
     if trial is None:
+        if diff:
+            raise UsageError("--diff needs --trial N: the patch of which trial?")
         return show_json(screens.run_json(report)) if as_json else show(screens.run(report))
+    if diff:
+        from agentopt.report.experiments import patch_of
+
+        return show(patch_of(report, trial).rstrip() or "The code is that of the first version.")
     one = screens.one_trial(report, trial)
     return show_json(screens.trial_json(one)) if as_json else show(screens.trial(one, report))
 

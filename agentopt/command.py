@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -70,7 +70,11 @@ class CommandTask:
         self._command = shlex.split(file.command) if isinstance(file.command, str) else file.command
 
     def evaluate(self, params: Params, seed: int = 0) -> Outcome:
-        """Runs the command and reads its metrics; an exit code other than 0 is a failed outcome."""
+        """Runs the command and reads its metrics; an exit code other than 0 is a failed outcome.
+
+        Raises UsageError for a configuration that is not of this space.
+        """
+        self.space.check(params)
 
         def fill(extra: Mapping[str, Value]) -> list[str]:
             known = {**extra, "python": sys.executable, **params}
@@ -96,7 +100,7 @@ def load_command_task(path: Path, options: Mapping[str, Any]) -> Task:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     file = _file(path, document)
-    space = _space(path, file)
+    space = read_space(path, file.space, file.repairs)
     _check_command(path, file, space)
     task = CommandTask(path.resolve().parent.name, path.resolve().parent, file, space)
     names = [objective.name for objective in task.objectives]
@@ -119,16 +123,19 @@ def _file(path: Path, document: Mapping[str, Any]) -> _File:
         raise UsageError(f"{path}: {'.'.join(place)}: {text}{given}.") from error
 
 
-def _space(path: Path, file: _File) -> SearchSpace:
+def read_space(
+    path: Path, tables: Mapping[str, Mapping[str, Any]], repairs: Sequence[Mapping[str, Any]]
+) -> SearchSpace:
+    """Returns the space of a file's tables; raises UsageError naming the file and the field that is wrong."""
     parameters: list[Parameter] = []
-    for name, fields in file.space.items():
+    for name, fields in tables.items():
         kind = fields.get("type", "choice" if "choices" in fields else None)
         if kind not in _KINDS:
             raise UsageError(f"{path}: space.{name}.type: it must be float, int or choice (given {kind!r:.60}).")
         given = {key: value for key, value in fields.items() if key != "type"}
         parameters.append(_made(path, f"space.{name}", _KINDS[kind], {"name": name, **given}))
-    repairs = [_made(path, f"repairs.{n}", AtLeast, fields) for n, fields in enumerate(file.repairs)]
-    made: SearchSpace = _made(path, "space", SearchSpace, {"parameters": tuple(parameters), "repairs": tuple(repairs)})
+    rules = [_made(path, f"repairs.{n}", AtLeast, fields) for n, fields in enumerate(repairs)]
+    made: SearchSpace = _made(path, "space", SearchSpace, {"parameters": tuple(parameters), "repairs": tuple(rules)})
     return made
 
 

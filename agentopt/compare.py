@@ -31,7 +31,7 @@ from agentopt.journal import lock_folder, read_history
 from agentopt.llm import hold_model
 from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import load_method
-from agentopt.report.comparison import FILE, VERSION, safe_name
+from agentopt.report.comparison.folder import FILE, VERSION, safe_name
 from agentopt.report.load import DONE
 from agentopt.study import Stop
 
@@ -51,7 +51,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Design:
     """What is compared."""
 
     methods: tuple[Contender, ...]
@@ -75,7 +75,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PlannedCell:
     """One run of a comparison."""
 
     task: str
@@ -121,34 +121,34 @@ def controls(of: Contender) -> list[Contender]:
     return [Contender(_label(of.method, options), of.method, options, control_of=of.label) for options in made]
 
 
-def check(comparison: Comparison) -> None:
+def check(design: Design) -> None:
     """Raises UsageError for whatever can be known to be wrong before anything is run."""
-    labels = [c.label for c in comparison.methods]
+    labels = [c.label for c in design.methods]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise UsageError(f"The method {twice[0]} is there twice.")
-    if not comparison.seeds:
+    if not design.seeds:
         raise UsageError("--seeds must be 1 or more.")
-    first = comparison.tasks[0]
-    for item in comparison.methods:
-        build.plan(comparison.settings(item, first, 0), where=item.label)
-    for task in comparison.tasks[1:]:
-        build.plan(comparison.settings(comparison.methods[0], task, 0), where=task)
+    first = design.tasks[0]
+    for item in design.methods:
+        build.plan(design.settings(item, first, 0), where=item.label)
+    for task in design.tasks[1:]:
+        build.plan(design.settings(design.methods[0], task, 0), where=task)
 
 
-def default_name(comparison: Comparison) -> str:
+def default_name(design: Design) -> str:
     """Returns a folder name that is the same whenever the same things are compared."""
-    text = json.dumps(comparison.to_json(), sort_keys=True)
+    text = json.dumps(design.to_json(), sort_keys=True)
     return f"compare-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def cells(comparison: Comparison, folder: Path) -> list[Cell]:
+def planned_cells(design: Design, folder: Path) -> list[PlannedCell]:
     """Returns all cells, seed by seed, so that a comparison that is cut off has compared like with like."""
     return [
-        Cell(task, item, seed, folder / "cells" / safe_name(task) / safe_name(item.label) / f"s{seed}")
-        for seed in comparison.seeds
-        for task in comparison.tasks
-        for item in comparison.methods
+        PlannedCell(task, item, seed, folder / "cells" / safe_name(task) / safe_name(item.label) / f"s{seed}")
+        for seed in design.seeds
+        for task in design.tasks
+        for item in design.methods
     ]
 
 
@@ -156,7 +156,7 @@ def cells(comparison: Comparison, folder: Path) -> list[Cell]:
 class Progress:
     """One cell that ended, and how far the comparison has come."""
 
-    cell: Cell
+    cell: PlannedCell
     error: str
     """Empty where the cell is done."""
     finished: int
@@ -165,7 +165,7 @@ class Progress:
 
 
 def run_comparison(
-    comparison: Comparison,
+    design: Design,
     folder: Path,
     *,
     workers: int,
@@ -176,19 +176,19 @@ def run_comparison(
     folder.mkdir(parents=True, exist_ok=True)
     lock = lock_folder(folder)
     try:
-        _write_plan(comparison, folder)
-        everything = cells(comparison, folder)
+        _write_plan(design, folder)
+        everything = planned_cells(design, folder)
         missing = [cell for cell in everything if not cell.done]
         if len(missing) < len(everything):
             say(f"{len(everything) - len(missing)} of {len(everything)} cells are done already.")
-        with hold_model(_model(comparison, missing), folder, say):
-            return list(_run_cells(comparison, missing, workers, len(everything), watch))
+        with hold_model(_model(design, missing), folder, say):
+            return list(_run_cells(design, missing, workers, len(everything), watch))
     finally:
         lock.release()
 
 
-def _write_plan(comparison: Comparison, folder: Path) -> None:
-    path, wanted = folder / FILE, comparison.to_json()
+def _write_plan(design: Design, folder: Path) -> None:
+    path, wanted = folder / FILE, design.to_json()
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != wanted:
             raise UsageError(f"{folder} holds another comparison: choose another --name, or the same settings.")
@@ -198,17 +198,17 @@ def _write_plan(comparison: Comparison, folder: Path) -> None:
     scratch.replace(path)
 
 
-def _model(comparison: Comparison, missing: Sequence[Cell]) -> ModelSettings | None:
+def _model(design: Design, missing: Sequence[PlannedCell]) -> ModelSettings | None:
     """Returns the model that some cell needs: it is held open meanwhile, so that all cells share it."""
     for cell in {cell.contender.label: cell for cell in missing}.values():
-        plan = build.plan(comparison.settings(cell.contender, cell.task, cell.seed))
+        plan = build.plan(design.settings(cell.contender, cell.task, cell.seed))
         if plan.config.model is not None:
             return plan.config.model
     return None
 
 
 def _run_cells(
-    comparison: Comparison, missing: Sequence[Cell], workers: int, total: int, watch: Callable[[Progress], None]
+    design: Design, missing: Sequence[PlannedCell], workers: int, total: int, watch: Callable[[Progress], None]
 ) -> Iterator[str]:
     """Runs cells in worker processes; yields a line for each that failed."""
     began, finished = time.monotonic(), 0
@@ -221,12 +221,12 @@ def _run_cells(
         initargs=(os.getpid(),),
     )
     waiting = list(reversed(missing))
-    flying: dict[Future[str], Cell] = {}
+    flying: dict[Future[str], PlannedCell] = {}
     try:
         while waiting or flying:
             while waiting and len(flying) < workers:
                 cell = waiting.pop()
-                settings = comparison.settings(cell.contender, cell.task, cell.seed)
+                settings = design.settings(cell.contender, cell.task, cell.seed)
                 flying[pool.submit(run_cell, settings, str(cell.folder))] = cell
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
                 cell, error = flying.pop(future), _error(future)

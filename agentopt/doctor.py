@@ -14,6 +14,7 @@ from typing import Literal
 import psutil
 
 from agentopt.config import PACKAGES, installed
+from agentopt.optimizers.extras import EXTRAS
 from agentopt.paths import cache_dir
 
 
@@ -47,6 +48,8 @@ def examine(runs_dir: Path) -> list[Finding]:
         *_models(),
         *_servers(),
         _sklearn(),
+        _peers(),
+        *_tiers(),
         _writable("runs", runs_dir),
         _writable("cache", cache_dir()),
     ]
@@ -99,6 +102,31 @@ def _sklearn() -> Finding:
     if find_spec("sklearn") is not None:
         return Finding("task extras", "ok", "scikit-learn is installed")
     return Finding("task extras", "note", "some built-in tasks need scikit-learn: pip install 'agentopt[tasks]'")
+
+
+def _tiers() -> list[Finding]:
+    from agentopt.sandbox import Tier, why_not
+
+    works = {
+        Tier.BUBBLEWRAP: "works: code that an agent writes runs in it",
+        Tier.LANDLOCK: "works",
+        Tier.PROCESS: "works, but isolates nothing: for code that you trust",
+    }
+    findings = []
+    for tier, text in works.items():
+        reason = why_not(tier)
+        state: Literal["ok", "missing", "note"] = "ok"
+        if reason:
+            state = "missing" if tier is Tier.BUBBLEWRAP else "note"
+        findings.append(Finding(f"sandbox {tier}", state, reason or text))
+    return findings
+
+
+def _peers() -> Finding:
+    missing = [method for method, extra in EXTRAS.items() if extra.missing]
+    if not missing:
+        return Finding("method extras", "ok", f"{', '.join(EXTRAS)} can run")
+    return Finding("method extras", "note", f"{', '.join(missing)} cannot run here: pip install 'agentopt[peers]'")
 
 
 def _writable(what: str, folder: Path) -> Finding:

@@ -82,6 +82,8 @@ class History:
             self._add_asked(record)
         elif kind == "finished":
             self._add_finished(record)
+        elif kind == "stopped":
+            self.asking += float(record.get("asking", 0.0))
         self.stopped = str(record.get("reason", "")) if kind == "stopped" else ""
 
     def _add_asked(self, record: Mapping[str, Json]) -> None:
@@ -178,9 +180,10 @@ class Journal:
         self._append({**record, "seconds": round(seconds, 6), "t": round(t, 3)}, durable=True)
         return self.history.trials[-1]
 
-    def stopped(self, reason: str, *, t: float) -> None:
-        """Records why this session of the run ends."""
-        self._append({"event": "stopped", "reason": reason, "t": round(t, 3)}, durable=True)
+    def stopped(self, reason: str, *, t: float, asking: float = 0.0) -> None:
+        """Records why this session of the run ends, and the seconds of calls of the optimizer that were cut short."""
+        record = {"event": "stopped", "reason": reason, "t": round(t, 3)}
+        self._append(record | ({"asking": round(asking, 6)} if asking else {}), durable=True)
 
     def close(self) -> None:
         """Closes the journal and lets other processes have the run folder."""

@@ -17,7 +17,6 @@ from agentopt.journal import History
 from agentopt.ledger import FILE as LEDGER
 from agentopt.ledger import read_ledger
 from agentopt.protocols import Objective
-from agentopt.report.load import best_of
 from agentopt.report.text import duration, number
 
 LINE_SECONDS = 5.0
@@ -36,6 +35,8 @@ class Watcher:
         """Whether only messages are shown."""
         self._live: Progress | None = None
         self._bar: TaskID | None = None
+        self._counts: Counter[str] = Counter()
+        """The trials that were looked at, by status."""
         self._best: float | None = None
         self._shown: float | None = None
         self._last_line = 0.0
@@ -75,10 +76,10 @@ class Watcher:
         if self.quiet or not history.trials:
             return
         objective = Objective(**history.header["objectives"][0])
-        last = history.trials[-1]
-        if last.complete and (self._best is None or objective.loss(last.values[0]) < objective.loss(self._best)):
-            best = best_of(history.trials, (objective,))
-            self._best = best.values[0] if best is not None else None
+        for trial in history.trials[self._counts.total() :]:
+            self._counts[trial.outcome.status.value] += 1
+            if trial.complete and (self._best is None or objective.loss(trial.values[0]) < objective.loss(self._best)):
+                self._best = trial.values[0]
         if self._live is not None:
             self._draw(history)
         else:
@@ -93,7 +94,7 @@ class Watcher:
         if self._bar is None:
             self._live.start()
             self._bar = self._live.add_task(str(history.header["method"]), total=total, unit=unit, state="")
-        self._live.update(self._bar, total=total, completed=min(done, total), unit=unit, state=self._state(history))
+        self._live.update(self._bar, total=total, completed=min(done, total), unit=unit, state=self._state())
 
     def _print(self, history: History) -> None:
         now = time.monotonic()
@@ -104,11 +105,10 @@ class Watcher:
         self._last_line, self._shown = now, self._best
         budget = history.header["budget"].get("trials")
         count = f"{len(history.trials)}/{budget}" if budget else str(len(history.trials))
-        self._console.print(Text(f"{duration(history.elapsed):>8}  trials {count}  {self._state(history)}"))
+        self._console.print(Text(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}"))
 
-    def _state(self, history: History) -> str:
-        counts = Counter(trial.outcome.status.value for trial in history.trials)
-        statuses = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
+    def _state(self) -> str:
+        statuses = ", ".join(f"{n} {name}" for name, n in sorted(self._counts.items()))
         tokens = self._count_tokens()
         return f"best {number(self._best)}  ({statuses})" + (f"  {tokens} LLM tokens" if tokens else "")
 

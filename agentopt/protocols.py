@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
 from agentopt.space import SearchSpace
@@ -29,6 +29,14 @@ class Objective:
     def loss(self, value: float) -> float:
         """Returns the value to be minimised; its own inverse."""
         return -value if self.direction == "maximize" else value
+
+
+def minimised(trial: Trial, objectives: Sequence[Objective]) -> Trial:
+    """Returns the trial as optimizers are told it: every objective is to be minimised."""
+    if not trial.complete or all(objective.direction == "minimize" for objective in objectives):
+        return trial
+    values = tuple(o.loss(v) for o, v in zip(objectives, trial.values, strict=True))
+    return replace(trial, outcome=replace(trial.outcome, values=values))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from agentopt.trial import Json, Trial
 def method(card: Mapping[str, Json]) -> RenderableType:
     """Returns a method's summary and the table of its options."""
     lines: list[RenderableType] = [Text(f"{card['method']}: {card['summary']}"), ""]
+    if not card["installed"]:
+        lines += [Text(f"It is not installed here: {card['install']}"), ""]
     if not card["options"]:
         return Lines(*lines, Text("It has no options."))
     rows = [(o["name"], o["type"], o["limits"], str(o["default"]), o["description"]) for o in card["options"]]
@@ -37,6 +39,8 @@ def task(card: Mapping[str, Json]) -> RenderableType:
     lines.append(Text("Objectives: " + "; ".join(_objective(objective) for objective in card["objectives"])))
     if card["optimum"] is not None:
         lines.append(Text(f"Known optimum: {number(card['optimum'])}"))
+    if card["best_known"] is not None:
+        lines.append(Text(f"Best known value (the optimum is not known): {number(card['best_known'])}"))
     limit = "no time limit" if card["timeout"] is None else f"at most {duration(card['timeout'])} per evaluation"
     lines += [Text(f"Evaluated {_where(card['isolation'])}, {limit}"), ""]
     lines.append(table(f"Space: {len(space)} parameters", ("parameter", "range", "default"), rows, left=2))

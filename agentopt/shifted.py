@@ -19,7 +19,7 @@ def shifted_task(
     description: str,
     formula: str,
 ) -> FunctionTask:
-    """Returns the task `family-variant`, where the variant is the dimension, 5 if it is empty.
+    """Returns the task `family-d`, where the variant is the dimension d, 5 if it is empty.
 
     Args:
         family: the name of the functions.
@@ -39,7 +39,7 @@ def shifted_task(
 
     space = SearchSpace(tuple(Float(name, -half, half) for name in names))
     return FunctionTask(
-        name=f"{family}-{variant}" if variant else family,
+        name=f"{family}-{d}",
         space=space,
         function=evaluate,
         description=description.format(d=d),

@@ -385,6 +385,13 @@ class SearchSpace(_Definition):
         except ValueError as error:
             raise UsageError(f"The configuration cannot be used: {error}.") from error
 
+    def check(self, params: Params) -> None:
+        """Raises UsageError for a configuration that is not of this space, naming what is wrong with it."""
+        for name, value in self.complete(params).items():
+            if _key(value) != _key(params[name]):
+                given, allowed = f"{name} = {params[name]!r:.60}", self[name].describe()
+                raise UsageError(f"The configuration cannot be used: {given} is outside the space ({allowed}).")
+
     def contains(self, params: Params) -> bool:
         """Whether `params` has exactly the space's names, with values it admits (repairs are not looked at)."""
         if set(params) != set(self.names):

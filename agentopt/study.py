@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from agentopt.errors import OutOfTime, ReplayMismatch, RunError
 from agentopt.journal import Asked, History, Journal
-from agentopt.protocols import Done, Executor, Job, Objective, Optimizer, Task
-from agentopt.trial import Origin, Params, Suggestion, Trial, suggestion_to_json
+from agentopt.protocols import Done, Executor, Job, Objective, Optimizer, Task, minimised
+from agentopt.trial import Origin, Params, Suggestion, suggestion_to_json
 
 
 class Stop(StrEnum):
@@ -39,14 +39,6 @@ class Budget:
 
     trials: int | None
     seconds: float | None = None
-
-
-def minimised(trial: Trial, objectives: Sequence[Objective]) -> Trial:
-    """Returns the trial as optimizers are told it: every objective is to be minimised."""
-    if not trial.complete or all(objective.direction == "minimize" for objective in objectives):
-        return trial
-    values = tuple(o.loss(v) for o, v in zip(objectives, trial.values, strict=True))
-    return replace(trial, outcome=replace(trial.outcome, values=values))
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -74,6 +66,8 @@ class Study:
         self._budget, self._seed, self._first, self._watch = budget, seed, first, watch
         self._start = time.monotonic() - journal.history.elapsed
         self._flying: set[int] = set()
+        self._unanswered = 0.0
+        """Seconds spent in asks that were cut short."""
 
     @property
     def history(self) -> History:
@@ -92,7 +86,7 @@ class Study:
             raise
         finally:
             self._executor.close()
-            self._journal.stopped(stop.value, t=self._now())
+            self._journal.stopped(stop.value, t=self._now(), asking=self._unanswered)
             self._watch(self.history)
         return stop
 
@@ -129,7 +123,11 @@ class Study:
         if self.history.next_id < len(self._first):
             n, suggestions = 0, list(self._first[self.history.next_id :][:room])
         else:
-            n, suggestions = room, self._optimizer.ask(room)
+            try:
+                n, suggestions = room, self._optimizer.ask(room)
+            except (OutOfTime, KeyboardInterrupt):
+                self._unanswered += time.perf_counter() - start
+                raise
         if not suggestions:
             return None
         params = [s.params if s.edit is not None else self._task.repair(s.params) for s in suggestions]

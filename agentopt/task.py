@@ -29,6 +29,8 @@ from agentopt.trial import Outcome, Params, Value
 ENTRY_POINTS = "agentopt.tasks"
 FOLDER_VARIABLE = "AGENTOPT_TRIAL"
 """Names the folder that a supervised evaluation may make and fill: it stays in the run folder."""
+CODE_FILE = "sandbox.toml"
+"""Makes a folder one of code that can be tuned or edited."""
 DEFAULT_TASK = "autoresearch-surrogate"
 DEFAULT_TIMEOUT = 3600.0
 """Wall seconds for one evaluation of a user's task that states no limit of its own."""
@@ -49,7 +51,9 @@ class FunctionTask:
     optimum: float | None = None
     """The best value there is, where it is known, in the task's units."""
     median: float | None = None
-    """The value of the median configuration, where it is known: a regret of 1 when the optimum's is 0."""
+    """The value of the median configuration, where it is known: a regret of 1 (0: the best)."""
+    best_known: float | None = None
+    """The best value that a stated search has found, where the optimum is not known."""
     best_params: Params | None = None
     """A configuration that has the optimum, where one is known. Optimizers are not told it."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +65,11 @@ class FunctionTask:
         return "seed" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
     def evaluate(self, params: Params, seed: int = 0) -> Outcome:
-        """Evaluates a configuration of this space; what the function raises becomes a failed outcome."""
+        """Evaluates a configuration; what the function raises becomes a failed outcome.
+
+        Raises UsageError for a configuration that is not of this space.
+        """
+        self.space.check(params)
         extra = {"seed": seed} if self._takes_seed else {}
         return guarded(lambda: self.function(dict(params), **extra), self.objectives)
 
@@ -73,7 +81,7 @@ class FunctionTask:
         try:
             return self.space.complete(self.repairer(dict(repaired)))
         except Exception as error:
-            text = str(error) if isinstance(error, UsageError) else f"{_explain(error)}."
+            text = str(error) if isinstance(error, UsageError) else f"{explain(error)}."
             raise UsageError(f"The repair of {self.name} cannot be used for {repaired!r:.200}: {text}") from error
 
     def describe(self) -> str:
@@ -101,6 +109,11 @@ def load_task(name: str, **options: Any) -> Task:
         return _from_module(f"{name}:evaluate", import_code(name), "evaluate", options)
     if Path(name).is_dir() and any((Path(name) / file).is_file() for file in ("task.toml", "task.py")):
         return _from_folder(name, Path(name), "", options)
+    code = _code_folder(name)
+    if code is not None:
+        from agentopt.lm.task import load_code_task
+
+        return load_code_task(name, code, options)
     found = _find(name)
     if found is not None:
         return _from_folder(name, found[0], found[1], options)
@@ -129,7 +142,22 @@ def task_names() -> list[str]:
             with suppress(UsageError):  # a broken task is reported when it is asked for
                 variants = getattr(_load_file(folder / "task.py"), "VARIANTS", ())
         names.extend([f"{name}-{variant}" for variant in variants] or [name])
-    return names + [entry.name for entry in entry_points(group=ENTRY_POINTS)]
+    return [*names, *code_folders(), *(entry.name for entry in entry_points(group=ENTRY_POINTS))]
+
+
+def code_folders() -> dict[str, Path]:
+    """Returns the folders of code to be tuned or edited, in `./sandboxes` and among the built-in ones, by name."""
+    folders: dict[str, Path] = {}
+    for place in data_dirs("sandboxes"):
+        for folder in sorted(place.iterdir()):
+            if (folder / CODE_FILE).is_file():
+                folders.setdefault(folder.name, folder)
+    return folders
+
+
+def _code_folder(name: str) -> Path | None:
+    """Returns the folder of a task with code, by its name or path."""
+    return Path(name) if (Path(name) / CODE_FILE).is_file() else code_folders().get(name)
 
 
 def _find(name: str) -> tuple[Path, str] | None:
@@ -165,7 +193,7 @@ def _call_factory(name: str, factory: Callable[..., Task], variant: str, options
     try:
         return factory(**extra, **options)
     except (ValidationError, ValueError) as error:
-        raise UsageError(f"Task {name}: {_explain(error)}") from error
+        raise UsageError(f"Task {name}: {explain(error)}") from error
 
 
 def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping[str, Any]) -> Task:
@@ -182,7 +210,7 @@ def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping
     try:
         space = as_space(module.space)
     except (ValidationError, ValueError, TypeError) as error:
-        raise UsageError(f"{where}: space: {_explain(error)}") from error
+        raise UsageError(f"{where}: space: {explain(error)}") from error
     _check_module(module, where)
     return FunctionTask(
         name=name,
@@ -239,7 +267,7 @@ def import_code(head: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise UsageError(f"Cannot import {head}: {error}.") from error
     except Exception as error:
-        raise UsageError(f"{head} cannot be loaded: {_explain(error)}") from error
+        raise UsageError(f"{head} cannot be loaded: {explain(error)}") from error
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -262,11 +290,11 @@ def _load_file(path: Path) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise UsageError(f"{path} cannot be loaded: {_explain(error)}") from error
+        raise UsageError(f"{path} cannot be loaded: {explain(error)}") from error
     return module
 
 
-def _explain(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
     """Returns an error in one line: pydantic's as `field: what is wrong`."""
     if isinstance(error, ValidationError):
         parts = []

@@ -14,6 +14,7 @@ import pytest
 
 from agentopt.cli import main
 from agentopt.journal import read_history
+from agentopt.ledger import read_ledger
 
 SLOW = """
 import time
@@ -194,6 +195,7 @@ def test_show_documents_every_option_of_a_method(capsys):
 def test_show_a_task(capsys):
     text = ok(capsys, "show", "hartmann6").out
     assert "Known optimum: -3.32237" in text
+    assert "Best known" not in text
     assert "6 parameters" in text
     card = json.loads(ok(capsys, "show", "autoresearch-surrogate", "--json").out)
     assert card["defaults"]["DEPTH"] == 8
@@ -334,9 +336,12 @@ def test_a_budget_of_time_ends_a_run_that_waits_for_a_model(capsys, here):
     (here / "replies.jsonl").write_text('{"text": "[0.5, 1]", "delay": 60}\n')
     start = time.monotonic()
     model = ("--model", "scripted:replies.jsonl", "--budget", "1s", "--no-default", "--name", "x")
-    ok(capsys, "run", "llm", "--task", "sphere-2", *model)
+    seconds = json.loads(ok(capsys, "run", "llm", "--task", "sphere-2", *model, "--json").out)["seconds"]
     assert time.monotonic() - start < 20
     assert json.loads(ok(capsys, "show", "x", "--json").out)["status"] == "done"
+    assert seconds["llm"] > 0.5 * seconds["total"]  # the reply that never came is no overhead
+    (cut,) = read_ledger(Path("runs/x"))
+    assert (cut.status, cut.reason.partition(":")[0]) == ("error", "OutOfTime")
 
 
 def agentopt(*arguments, **more):
@@ -351,6 +356,39 @@ def wait_for_trials(run: Path, n: int) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("the run does not get on")
+
+
+@pytest.mark.parametrize("address", ["localhost:8000/v1", "127.0.0.1:8000", "ftp://here/v1", "http:///v1", ""])
+def test_an_address_that_is_none_is_refused(capsys, address):
+    model = ("--model", "m", "--base-url", address)
+    message = wrong(capsys, "run", "llm", "--task", "sphere-2", *model)
+    assert "base_url" in message
+    assert "write http://HOST:PORT/v1" in message
+    assert "write http://HOST:PORT/v1" in wrong(capsys, "compare", "llm", "--task", "sphere-2", *model)
+
+
+def test_without_an_endpoint_there_is_no_run(capsys):
+    model = ("--model", "m", "--base-url", "http://127.0.0.1:9/v1")
+    assert main(["run", "llm", "--task", "sphere-2", *model]) == 1
+    err = capsys.readouterr().err
+    assert "No OpenAI-compatible endpoint answers at http://127.0.0.1:9/v1" in err
+    assert "Continue with" not in err
+    assert not Path("runs").exists()
+
+
+def test_the_best_known_value_is_not_called_an_optimum(capsys):
+    pytest.importorskip("sklearn")
+    text = ok(capsys, "show", "svm-breast-cancer").out
+    assert "Best known value (the optimum is not known): 0.061494" in text
+    assert "Known optimum" not in text
+    card = json.loads(ok(capsys, "show", "svm-breast-cancer", "--json").out)
+    assert (card["optimum"], round(card["best_known"], 6)) == (None, 0.061494)
+
+
+def test_sizes_that_are_not_listed_are_said(capsys):
+    text = ok(capsys, "list", "tasks").out
+    assert "sphere-5" in text
+    assert "Without a size, sphere is sphere-5" in text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

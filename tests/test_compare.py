@@ -15,21 +15,21 @@ import pytest
 from agentopt.build import open_run, plan
 from agentopt.cli import main
 from agentopt.compare import (
-    Comparison,
-    cells,
+    Design,
     check,
     contender,
     controls,
     default_name,
+    planned_cells,
     run_comparison,
 )
 from agentopt.errors import JournalError, UsageError
 from agentopt.journal import read_history
-from agentopt.report.comparison import safe_name
+from agentopt.report.comparison.folder import safe_name
 
 
 def comparison(*methods, tasks=("sphere-3", "branin"), seeds=2, trials=12, **more):
-    return Comparison(tuple(map(contender, methods)), tasks, tuple(range(seeds)), trials, **more)
+    return Design(tuple(map(contender, methods)), tasks, tuple(range(seeds)), trials, **more)
 
 
 def contents(folder):
@@ -82,7 +82,7 @@ def test_every_cell_runs_once_and_is_what_a_single_run_would_be(tmp_path):
     seen = []
     assert run_comparison(wanted, tmp_path / "c", workers=2, watch=seen.append) == []
     assert [p.finished for p in seen] == list(range(1, 9))
-    assert all(cell.done for cell in cells(wanted, tmp_path / "c"))
+    assert all(cell.done for cell in planned_cells(wanted, tmp_path / "c"))
     with open_run(plan(wanted.settings(contender("cmaes"), "branin", 1)), tmp_path / "alone") as single:
         single.execute()
     cell = tmp_path / "c" / "cells" / "branin" / "cmaes" / "s1"
@@ -119,11 +119,11 @@ def test_a_folder_takes_one_comparison_and_one_process(tmp_path):
 
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path):
     wanted = comparison("random", "cmaes", tasks=("branin",), seeds=1)
-    busy = cells(wanted, tmp_path)[0]
+    busy = planned_cells(wanted, tmp_path)[0]
     with open_run(plan(wanted.settings(busy.contender, busy.task, busy.seed)), busy.folder):
         failed = run_comparison(wanted, tmp_path, workers=1)
     assert len(failed) == 1
-    assert cells(wanted, tmp_path)[1].done
+    assert planned_cells(wanted, tmp_path)[1].done
 
 
 def test_the_name_depends_on_what_is_compared_alone():

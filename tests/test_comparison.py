@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from agentopt.cli import main
 from agentopt.errors import JournalError
 from agentopt.journal import Journal
 from agentopt.ledger import Exchange, Ledger
 from agentopt.protocols import Objective
-from agentopt.report.compare_files import write_comparison
-from agentopt.report.compare_text import comparison_json, render_comparison
-from agentopt.report.comparison import load_comparison, safe_name
-from agentopt.report.gather import comparison_of_runs
+from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.files import write_comparison
+from agentopt.report.comparison.folder import load_comparison, safe_name
+from agentopt.report.comparison.gather import comparison_of_reports
+from agentopt.report.comparison.text import comparison_json, render_comparison
+from agentopt.report.load import load_run
 from agentopt.space import Float, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Suggestion
 
@@ -80,7 +83,7 @@ def place(folder, label, seed, task="toy"):
 
 def shown(comparison, *, styles=False):
     console = Console(width=200, record=True, file=io.StringIO(), force_terminal=styles)
-    console.print(render_comparison(comparison))
+    console.print(render_comparison(Analysis(comparison)))
     return console.export_text(styles=styles)
 
 
@@ -110,7 +113,7 @@ def test_the_cells_are_read(simple):
 
 
 def test_the_json_has_what_it_promises(simple):
-    found = comparison_json(load_comparison(simple))
+    found = comparison_json(Analysis(load_comparison(simple)))
     json.dumps(found, allow_nan=False)
     assert set(found) == {"run", "methods", "tests"}
     assert found["run"] == str(simple)
@@ -153,7 +156,7 @@ def test_several_tasks_have_no_median_best(tmp_path):
             write_run(run, values, method=label, seed=seed, task="dir/other", direction="maximize")
     found = load_comparison(tmp_path)
     assert found.finals[1, :, 0].tolist() == [9, 9, 9]
-    document = comparison_json(found)
+    document = comparison_json(Analysis(found))
     assert "median_best" not in document["methods"]["a"]
     assert document["methods"]["a"]["normalised_regret"] is None
     assert document["tests"][0]["n"] == 10
@@ -174,7 +177,7 @@ def test_unfinished_and_missing_runs_are_left_out_and_said_to_be(tmp_path):
     (place(tmp_path, "b", 3) / "journal.jsonl").write_bytes(b'{"crc":"12')
     found = load_comparison(tmp_path)
     assert np.isnan(found.finals[0]).tolist() == [[False, True, True, True], [False, False, False, True]]
-    (test,) = comparison_json(found)["tests"]
+    (test,) = comparison_json(Analysis(found))["tests"]
     assert (test["n"], test["claim"], test["possible"]) == (1, "none", False)
     text = shown(found)
     assert "a: 1 interrupted, a: 1 stopped, a: 1 not begun, b: 1 not begun" in text
@@ -185,10 +188,10 @@ def test_unfinished_and_missing_runs_are_left_out_and_said_to_be(tmp_path):
 def test_a_comparison_in_which_nothing_is_finished_can_be_shown(tmp_path):
     write_plan(tmp_path, ["a", "b"], seeds=2)
     found = load_comparison(tmp_path)
-    assert comparison_json(found)["methods"]["a"]["average_rank"] is None
+    assert comparison_json(Analysis(found))["methods"]["a"]["average_rank"] is None
     assert "0 of 4 runs finished" in shown(found)
     write_run(place(tmp_path, "a", 0), [], method="a", stopped="")
-    paths = write_comparison(load_comparison(tmp_path), tmp_path / "out")
+    paths = write_comparison(Analysis(load_comparison(tmp_path)), tmp_path / "out")
     assert not [path for path in paths if path.suffix == ".png"]
 
 
@@ -207,14 +210,14 @@ def test_runs_without_a_complete_trial_rank_last(tmp_path):
     for seed in range(6):
         write_run(place(tmp_path, "a", seed), [OOM, OOM], method="a", seed=seed, optimum=0.0, median=1.0)
         write_run(place(tmp_path, "b", seed), [1, 2], method="b", seed=seed, optimum=0.0, median=1.0)
-    document = comparison_json(load_comparison(tmp_path))
+    document = comparison_json(Analysis(load_comparison(tmp_path)))
     json.dumps(document, allow_nan=False)
     a = document["methods"]["a"]
     assert (a["median_best"], a["normalised_regret"], a["average_rank"], a["failed_share"]) == (None, None, 2, 1)
     (test,) = document["tests"]
     assert (test["claim"], test["median_difference"]) == ("b better", None)
     assert "100 %" in shown(load_comparison(tmp_path))
-    write_comparison(load_comparison(tmp_path), tmp_path / "out")
+    write_comparison(Analysis(load_comparison(tmp_path)), tmp_path / "out")
 
 
 MODEL = {"name": "tiny"}
@@ -238,7 +241,7 @@ def test_an_llm_method_without_its_control_is_flagged_in_red(tmp_path):
     assert f"{RED}centaur asks a language model and its model-free control is not in this comparison" in text
     assert f"{RED}centaur is better than cmaes" in text
     assert "Without its control this is no effect of the model." in shown(found)
-    document = comparison_json(found)
+    document = comparison_json(Analysis(found))
     assert document["tests"][0]["uncontrolled"] == ["centaur"]
     assert document["methods"]["centaur"]["tokens"] == {"prompt": 160, "completion": 64}
     assert document["methods"]["centaur"]["seconds"]["llm"] == 4
@@ -258,12 +261,12 @@ def test_an_llm_method_is_judged_against_its_control(tmp_path, ends, words):
     text = shown(found)
     assert words in text
     assert "--controls" not in text
-    assert comparison_json(found)["tests"][0]["uncontrolled"] == []
+    assert comparison_json(Analysis(found))["tests"][0]["uncontrolled"] == []
 
 
 def test_the_files_of_a_comparison(simple):
     found = load_comparison(simple)
-    paths = write_comparison(found, simple / "out")
+    paths = write_comparison(Analysis(found), simple / "out")
     names = {path.name for path in paths}
     figures = {"anytime-trials", "anytime-evaluate", "anytime-total", "targets-trials", "ranks", "critical-difference"}
     assert {f"{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names
@@ -275,7 +278,7 @@ def test_the_files_of_a_comparison(simple):
         rows = list(csv.DictReader(file))
     assert len(rows) == 16
     assert (rows[0]["method"], rows[0]["best"], rows[0]["failed"], rows[0]["oom"]) == ("good", "1.0", "2", "1")
-    assert json.loads((simple / "out" / "summary.json").read_text()) == comparison_json(found)
+    assert json.loads((simple / "out" / "summary.json").read_text()) == comparison_json(Analysis(found))
 
 
 def test_a_folder_that_is_no_comparison_is_refused(tmp_path):
@@ -297,7 +300,7 @@ def test_plain_runs_make_a_comparison(tmp_path):
         options = {"ratio": 0.1, "sampler": "uniform"}
         runs.append(write_run(tmp_path / f"u{seed}", [5, 3], method="centaur", options=options, seed=seed))
         runs.append(write_run(tmp_path / f"r{seed}", [5, 4], seed=seed, task_options={"k": 2}))
-    found = comparison_of_runs(runs)
+    found = comparison_of_reports([load_run(run) for run in runs])
     assert found.labels == (
         "centaur[ratio=0.1,sampler=llm]",
         "centaur[ratio=0.5,sampler=llm]",
@@ -320,7 +323,7 @@ def test_what_plain_runs_do_not_have_in_common_is_said(tmp_path):
         write_run(tmp_path / "b", [5, 3], stopped="interrupted"),
         write_run(tmp_path / "c", [1], method="tpe", origins=[Origin.BASELINE]),
     ]
-    found = comparison_of_runs(runs)
+    found = comparison_of_reports([load_run(run) for run in runs])
     assert found.trials == 3
     assert found.by_key["random", "toy", 0].run == tmp_path / "a"
     assert found.by_key["tpe", "toy", 0].at(np.array([1.0, 3.0]), "trials").tolist() == [1, 1]
@@ -329,7 +332,7 @@ def test_what_plain_runs_do_not_have_in_common_is_said(tmp_path):
     assert "began with the task's default" in text
     assert "1 runs repeat" in text
     with pytest.raises(JournalError, match="no runs"):
-        comparison_of_runs([])
+        comparison_of_reports([])
 
 
 def test_a_run_that_found_nothing_yet_has_no_best(tmp_path):
@@ -339,3 +342,62 @@ def test_a_run_that_found_nothing_yet_has_no_best(tmp_path):
     assert found.trials == 1
     assert found.finals.tolist() == [[[math.inf]]]
     assert "1 of 1 runs finished" in shown(found)
+
+
+def test_regrets_count_from_the_best_known_value_where_the_optimum_is_not_known(tmp_path):
+    write_plan(tmp_path, ["good", "bad"])
+    for label, end in (("good", 0.5), ("bad", 3)):
+        for seed in range(8):
+            run = place(tmp_path, label, seed)
+            write_run(run, [9, end], method=label, seed=seed, best_known=1.0, median=5.0)
+    found = Analysis(load_comparison(tmp_path))
+    assert found.comparison.tasks[0].normalised
+    assert comparison_json(found)["methods"]["good"]["normalised_regret"] == pytest.approx(-0.5 / 4)
+    assert comparison_json(found)["methods"]["bad"]["normalised_regret"] == pytest.approx(2 / 4)
+    text = " ".join(shown(found.comparison).split())
+    assert "regrets there count from the best known value, which a search found; a run that does better has a" in text
+    assert "stated optimum" not in text
+    paths = {path.name: path for path in write_comparison(found, tmp_path / "out")}
+    (row,) = csv.DictReader(paths["tasks.csv"].open())
+    assert (row["reference"], row["reference_is"], row["median_configuration"]) == ("1.0", "best known", "5.0")
+
+
+def test_values_of_any_size_are_compared(tmp_path):
+    write_plan(tmp_path, ["good", "bad"])
+    for label, end in (("good", -1.7e308), ("bad", 1e308)):
+        for seed in range(8):
+            write_run(place(tmp_path, label, seed), [9, 1.7e308, end], method=label, seed=seed)
+    found = Analysis(load_comparison(tmp_path))
+    (test,) = found.tests
+    assert (test.wins, test.claim) == (8, "a better")
+    assert "Some runs ended at values beyond 1e+150" in shown(found.comparison)
+    assert write_comparison(found, tmp_path / "out")
+
+
+def test_each_part_of_an_analysis_is_computed_once(simple):
+    found = Analysis(load_comparison(simple))
+    for part in (
+        "tests",
+        "task_tests",
+        "ranking",
+        "standings",
+        "caveats",
+        "checkpoints",
+        "anytime",
+        "ranks",
+        "targets",
+    ):
+        assert getattr(found, part) is getattr(found, part)
+
+
+def test_runs_of_several_methods_are_compared_where_they_are_reported(tmp_path, capsys):
+    for label, end in (("good", 1), ("bad", 3)):
+        for seed in range(6):
+            write_run(tmp_path / f"{label}{seed}", [9, end + seed / 10], method=label, seed=seed)
+    assert main(["report", str(tmp_path)]) == 0
+    assert "good is better than bad (p 0.031" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Paired tests" in page
+    assert (tmp_path / "runs.csv").read_text().count("good") == 12
+    assert main(["report", *(str(tmp_path / f"good{seed}") for seed in range(2))]) == 0
+    assert "Paired" not in capsys.readouterr().out

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
-from agentopt.build import plan
+from agentopt.build import open_run, plan
 from agentopt.errors import UsageError
 from agentopt.space import Choice, Float, Int, SearchSpace
 from agentopt.task import FunctionTask, load_task
@@ -59,3 +60,30 @@ def test_a_task_without_a_known_optimum_is_refused_by_name():
 
 def test_a_problem_states_the_name_of_its_task():
     assert plan({"method": "random", "task": "sphere-5"}).problem.task == "sphere-5"
+
+
+def _regret(folder, method, seed, model=None):
+    settings = {"method": method, "task": "sphere-14", "seed": seed, "trials": 40}
+    if model is not None:
+        settings["model"] = {"name": f"scripted:agentopt.testing.models:{model}"}
+    with open_run(plan(settings), folder / f"{method}-{model}-{seed}") as run:
+        run.execute()
+        return min(trial.value for trial in run.journal.history.trials)
+
+
+def test_centaur_beats_its_parts_where_the_model_knows_something(tmp_path):
+    """The fast version of the comparison in docs/studies/centaur.md."""
+    seeds = range(10)
+    centaur = [_regret(tmp_path, "centaur", seed, "oracle") for seed in seeds]
+    for rival in ("cmaes", "tpe"):
+        theirs = [_regret(tmp_path, rival, seed) for seed in seeds]
+        assert wilcoxon(centaur, theirs, alternative="two-sided").pvalue < 0.01, rival
+        assert np.median(centaur) < np.median(theirs)
+
+
+@pytest.mark.parametrize("model", ["uniform", "adversarial"])
+def test_centaur_is_no_worse_than_cmaes_where_the_model_knows_nothing(tmp_path, model):
+    seeds = range(10)
+    centaur = [_regret(tmp_path, "centaur", seed, model) for seed in seeds]
+    cmaes = [_regret(tmp_path, "cmaes", seed) for seed in seeds]
+    assert np.median(centaur) <= 1.1 * np.median(cmaes)

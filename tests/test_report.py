@@ -15,7 +15,7 @@ from agentopt.ledger import Exchange, Ledger
 from agentopt.protocols import Objective
 from agentopt.report.figures import convergence
 from agentopt.report.load import load_run, reply_counts
-from agentopt.report.text import comparison, duration, render
+from agentopt.report.text import duration, overview, render
 from agentopt.space import Choice, Float, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Suggestion
 
@@ -215,7 +215,7 @@ def test_a_folder_without_a_journal_is_no_run(tmp_path):
 
 def test_a_comparison_has_one_line_per_run(tmp_path):
     reports = [write(tmp_path / name, MIXED) for name in "ab"]
-    assert comparison(reports).row_count == 2
+    assert overview(reports).row_count == 2
 
 
 @pytest.mark.parametrize(

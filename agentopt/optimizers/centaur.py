@@ -15,12 +15,19 @@ from pydantic import Field, model_validator
 
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
-from agentopt.optimizers.evolution import Member, Slot
-from agentopt.optimizers.sampler import Duplicates, PromptStyle, SamplerName, Seen, make_sampler
-from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share
+from agentopt.optimizers.evolution import Slot
+from agentopt.optimizers.sampler import Duplicates, PromptStyle, Proposal, SamplerName, Seen, make_sampler
+from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share, score
 from agentopt.protocols import Problem
 from agentopt.trial import Json, Origin, Suggestion, Trial, Value
 
+PROMISING = 0.5
+"""The worst that a configuration's neighbourhood may rank for it to be promising."""
+IN_A_ROW = 4
+"""How many of the model's configurations must be promising, one after the other, for the last of them to be run."""
+PROBATION = "looked at only"
+UNGUARDED: Mapping[str, Any] = {"poor": "tell", "screen": "none"}
+"""What a fixed ratio sets where it is not given: the model has exactly that share, whatever comes of it."""
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "paper": {
@@ -52,7 +59,7 @@ class CentaurOptions(CmaEsOptions):
     ratio: float | Literal["auto"] = Field(
         "auto",
         description="The share of trials that the model proposes, after the warm-up; auto: starts at 0.3 and follows"
-        " how its trials rank within their generations, between 0.05 and 0.6.",
+        " how its trials compare with CMA-ES's last ones, at most 0.5.",
     )
     schedule: Literal["diffusion", "interval"] = Field(
         "diffusion", description="diffusion: the exact ratio; interval: every round(1/ratio)-th trial (published code)."
@@ -72,6 +79,17 @@ class CentaurOptions(CmaEsOptions):
         "reissue",
         description="A failed trial of the model: its slot goes out again with CMA-ES's own candidate, or it is told"
         " and ranks last.",
+    )
+    poor: Literal["reissue", "tell"] = Field(
+        "reissue",
+        description="A trial of the model that is no better than half of CMA-ES's last generation of trials: its slot"
+        " goes out again, or it is told. With a fixed ratio it is told unless this says otherwise.",
+    )
+    screen: Literal["neighbours", "none"] = Field(
+        "neighbours",
+        description="neighbours: a configuration of the model is run where it and the three before it were promising,"
+        " which means that the three trials nearest to it rank in the better half on average; else CMA-ES's own"
+        " candidate runs, tagged fallback. none: all are run. With a fixed ratio none unless this says otherwise.",
     )
     fallback: Literal["advisor", "stop"] = Field(
         "advisor",
@@ -98,7 +116,8 @@ class CentaurOptions(CmaEsOptions):
     def _apply_preset(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
+        given = {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
+        return given if given.get("ratio", "auto") == "auto" else {**UNGUARDED, **given}
 
     @model_validator(mode="after")
     def _check(self) -> CentaurOptions:
@@ -136,6 +155,8 @@ class Centaur:
         self._count = 0
         self._share = _share(options)
         self._reissued: set[int] = set()
+        self._own: list[float | None] = []
+        self._promising = 0
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns free slots of the running generation, the sampler's turns filled by it."""
@@ -153,16 +174,19 @@ class Centaur:
             return
         if not self._search.holds(trial.token):
             return
-        turn = trial.origin in (Origin.LLM, Origin.CONTROL)
         loss = trial.value if trial.complete else None
-        if turn and (self._options.injection == "none" or (loss is None and self._options.failed == "reissue")):
-            self._reissued.add(trial.note["slot"])
-            self._search.reopen(trial.token)
-            self._share.missed()
-            return
-        members = self._search.settle(trial.token, trial.params, loss, foreign=turn)
-        if members:
-            self._end_generation(members)
+        turn = trial.origin in (Origin.LLM, Origin.CONTROL)
+        if turn:
+            compared = score(loss, self._own[-self._search.evolution.popsize :])
+            self._share.learn(compared)
+            if self._goes_again(loss, compared):
+                self._reissued.add(trial.note["slot"])
+                self._search.reopen(trial.token)
+                return
+        else:
+            self._own.append(loss)
+        if self._search.settle(trial.token, trial.params, loss, foreign=turn):
+            self._reissued = set()
 
     def explain(self) -> Mapping[str, Json]:
         """Returns CMA-ES's state, and the share of the sampler."""
@@ -179,19 +203,30 @@ class Centaur:
         state = {**self._search.explain(), "slot": slot.index}
         proposal = self._sampler.propose(self._seen, state, own, 1)[0]
         note.update(proposal.note)
-        reason = self._seen.refuse(proposal, duplicates=self._options.duplicates, fallback=self._options.fallback)
+        reason = self._refuse(proposal)
         if reason:
-            self._share.missed()
+            if reason != PROBATION:
+                self._share.missed()
             return Suggestion(own, Origin.FALLBACK, slot.token, {**note, "reason": reason})
         assert proposal.params is not None
         origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
         return Suggestion(proposal.params, origin, slot.token, note)
 
-    def _end_generation(self, members: list[Member]) -> None:
-        turns = [m.loss for m in members if m.foreign]
-        own = [m.loss for m in members if not m.foreign]
-        self._share.learn(turns, own)
-        self._reissued = set()
+    def _refuse(self, proposal: Proposal) -> str:
+        """Returns why a proposal is not to be run, or nothing."""
+        if proposal.params is not None and self._options.screen == "neighbours":
+            near = self._seen.neighbourhood(self._problem.space.repair(proposal.params))
+            self._promising = self._promising + 1 if near <= PROMISING else 0
+            if self._promising < IN_A_ROW:
+                return PROBATION if self._promising else "poor neighbourhood"
+        return self._seen.refuse(proposal, duplicates=self._options.duplicates, fallback=self._options.fallback)
+
+    def _goes_again(self, loss: float | None, compared: float) -> bool:
+        """Whether the slot of a model's trial goes out again, with CMA-ES's own candidate."""
+        options = self._options
+        if options.injection == "none":
+            return True
+        return options.failed == "reissue" if loss is None else compared < 0.5 and options.poor == "reissue"
 
 
 def _share(options: CentaurOptions) -> Share:

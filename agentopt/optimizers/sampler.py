@@ -18,13 +18,14 @@ from agentopt.llm.reply import Form, configuration_schema, read_configuration
 from agentopt.optimizers.local import incumbent_step
 from agentopt.prompts import render
 from agentopt.protocols import Problem
-from agentopt.space import SearchSpace
+from agentopt.space import Cube, SearchSpace
 from agentopt.trial import Json, Params, Trial, Value, best_trial
 
 Duplicates: TypeAlias = Literal["fallback", "run"]
 HISTORY_CHARS = 8000
 BEST_CHARS = 2000
 """The most characters that a prompt spends on recent and on best trials."""
+_NEIGHBOURS = 3
 SamplerName: TypeAlias = Literal["llm", "incumbent", "uniform", "advisor"]
 
 
@@ -44,6 +45,7 @@ class Seen:
     space: SearchSpace
     trials: list[Trial] = field(default_factory=list)
     _keys: set[tuple[Value, ...]] = field(default_factory=set)
+    _points: list[Cube] = field(default_factory=list)
 
     def add(self, trial: Trial) -> None:
         """Takes a finished trial, in minimised values."""
@@ -64,6 +66,23 @@ class Seen:
             return "duplicate"
         self._keys.add(key)
         return ""
+
+    def neighbourhood(self, params: Params) -> float:
+        """Returns how the three trials nearest to a configuration rank among all, on average: from 0, best, to 1.
+
+        Near is what has a small distance after Gower (Biometrics 27, 1971): the sum of the differences in the unit
+        cube, 1 for choices that are not the same. Failed trials rank last together; without trials it is a half.
+        """
+        if not self.trials:
+            return 0.5
+        self._points += [self.space.encode(trial.params) for trial in self.trials[len(self._points) :]]
+        apart = np.abs(np.array(self._points) - self.space.encode(params))
+        choices = self.space.choice_mask
+        apart[:, choices] = apart[:, choices] > 0
+        nearest = np.argsort(apart.sum(axis=1), kind="stable")[:_NEIGHBOURS]
+        losses = np.array([trial.value if trial.complete else np.inf for trial in self.trials])
+        ranks = [(np.sum(losses < losses[i]) + np.sum(losses <= losses[i]) + 1) / 2 for i in nearest]
+        return float(np.mean(ranks)) / (len(losses) + 1)
 
     @property
     def incumbent(self) -> Trial | None:

@@ -17,20 +17,20 @@ class Share(Protocol):
     def next(self, count: int, *, blocked: bool = False) -> bool:
         """Whether the next trial, with `count` asked before it, is the sampler's; never where it is `blocked`."""
 
-    def missed(self) -> None:
-        """Takes note of a turn that gave nothing: the reply could not be run, or its trial failed."""
+    def learn(self, score: float) -> None:
+        """Takes what came of a trial: from 0, nothing, to 1, better than all that the optimizer tried of late."""
 
-    def learn(self, turns: Sequence[float | None], own: Sequence[float | None]) -> None:
-        """Takes the losses of a generation, the sampler's and the optimizer's own; None: it failed."""
+    def missed(self) -> None:
+        """Takes note of a turn that gave no trial."""
 
 
 class _Fixed:
     """A share that learns nothing."""
 
-    def missed(self) -> None:
+    def learn(self, score: float) -> None:
         """Learns nothing."""
 
-    def learn(self, turns: Sequence[float | None], own: Sequence[float | None]) -> None:
+    def missed(self) -> None:
         """Learns nothing."""
 
 
@@ -74,51 +74,55 @@ class Interval(_Fixed):
 
 @dataclass(slots=True)
 class AdaptiveShare:
-    """A share that follows how the sampler's trials rank against the optimizer's own in the same generation.
+    """A share that follows what came of the sampler's turns.
 
-    The win rate w is the discounted mean of how often a sampler's trial beats one of the optimizer's (a half where it
-    draws, none where it fails or cannot be run), from a prior of two draws; the ratio is `START * (2 w)^2`, between
-    `LEAST` and `MOST`. A sampler that is as good as the optimizer keeps its share, a useless one falls to the least.
+    With w the discounted mean of their scores, from a prior of one draw, the ratio is `START * (2 w)^4`, at most
+    `MOST`. A sampler that is as good as the optimizer keeps its share; of one whose first trial scores nothing, a
+    sixteenth is left. A turn that gave no trial scores nothing as well, but weighs less: it has cost no evaluation.
     """
 
     START: ClassVar[float] = 0.3
-    LEAST: ClassVar[float] = 0.05
-    MOST: ClassVar[float] = 0.6
-    DISCOUNT: ClassVar[float] = 0.9
-    PRIOR: ClassVar[float] = 2.0
+    MOST: ClassVar[float] = 0.5
+    DISCOUNT: ClassVar[float] = 0.8
+    PRIOR: ClassVar[float] = 1.0
+    MISSED: ClassVar[float] = 0.25
 
     _carry: _Carry = field(default_factory=_Carry)
-    _wins: float = 0.0
+    _scores: float = 0.0
     _weight: float = 0.0
 
     @property
-    def win_rate(self) -> float:
-        """How often the sampler's trial is the better one of two."""
-        return (0.5 * self.PRIOR + self._wins) / (self.PRIOR + self._weight)
+    def mean_score(self) -> float:
+        """What a turn scores on average: 0.5 is what the optimizer's own trials would."""
+        return (0.5 * self.PRIOR + self._scores) / (self.PRIOR + self._weight)
 
     @property
     def ratio(self) -> float:
         """The share of trials that the sampler gets now."""
-        return min(self.MOST, max(self.LEAST, self.START * (2 * self.win_rate) ** 2))
+        return min(self.MOST, self.START * (2 * self.mean_score) ** 4)
 
     def next(self, count: int, *, blocked: bool = False) -> bool:
         """Whether the next trial is the sampler's."""
         return self._carry.add(self.ratio, blocked=blocked)
 
+    def learn(self, score: float) -> None:
+        """Takes what came of a trial: 0 where it failed."""
+        self._add(score, 1.0)
+
     def missed(self) -> None:
-        """Takes note of a turn that gave nothing: the reply could not be run, or its trial failed."""
-        self._weight += 1
+        """Takes note of a turn that gave no trial."""
+        self._add(0.0, self.MISSED)
 
-    def learn(self, turns: Sequence[float | None], own: Sequence[float | None]) -> None:
-        """Takes the losses of a generation, the sampler's and the optimizer's own; None: it failed."""
-        self._wins, self._weight = self._wins * self.DISCOUNT, self._weight * self.DISCOUNT
-        for turn in turns:
-            if own:
-                self._wins += sum(_score(turn, other) for other in own) / len(own)
-                self._weight += 1
+    def _add(self, score: float, weight: float) -> None:
+        kept = self.DISCOUNT**weight
+        self._scores = self._scores * kept + score * weight
+        self._weight = self._weight * kept + weight
 
 
-def _score(turn: float | None, other: float | None) -> float:
-    if turn is None or other is None:
-        return 0.5 if turn is other else float(other is None)
-    return 0.5 if turn == other else float(turn < other)
+def score(loss: float | None, others: Sequence[float | None]) -> float:
+    """Returns the share of other losses that one beats, draws half; None: it failed. Against none it is a draw."""
+    if loss is None:
+        return 0.0
+    if not others:
+        return 0.5
+    return sum(1.0 if other is None or loss < other else 0.5 * (loss == other) for other in others) / len(others)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from agentopt.report.load import RunReport
+from agentopt.protocols import Objective
 from agentopt.space import SearchSpace
+from agentopt.trial import Trial
 
 FEWEST = 20
 """With fewer complete trials than this, an estimate would say nothing."""
 
 
-def importance(report: RunReport, space: SearchSpace) -> Mapping[str, float] | str:
+def importance(complete: Sequence[Trial], objective: Objective, space: SearchSpace) -> Mapping[str, float] | str:
     """Returns each parameter's share in reaching the best tenth of the trials, the largest first, or why there is none.
 
-    It is Optuna's PED-ANOVA (local, on the best tenth), on the complete trials and the first objective.
+    It is Optuna's PED-ANOVA (local, on the best tenth) of the complete trials' first values, those of `objective`.
     """
-    complete = [trial for trial in report.trials if trial.complete]
     if len(complete) < FEWEST:
         return f"Too few trials to tell: {len(complete)} are complete, and an estimate needs {FEWEST}."
     if len({trial.values[0] for trial in complete}) == 1:
@@ -32,7 +32,7 @@ def importance(report: RunReport, space: SearchSpace) -> Mapping[str, float] | s
             warnings.simplefilter("ignore")
             study = optuna.create_study()
             for trial in complete:
-                loss = report.objectives[0].loss(trial.values[0])
+                loss = objective.loss(trial.values[0])
                 params = space.optuna_params(trial.params)
                 study.add_trial(optuna.create_trial(value=loss, params=params, distributions=distributions))
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()

@@ -12,9 +12,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from agentopt.code.keeper import Keeper, KeepRule
 from agentopt.journal import History, read_history
 from agentopt.ledger import Exchange, read_ledger
-from agentopt.protocols import Objective
+from agentopt.protocols import Objective, minimised
+from agentopt.space import SearchSpace
 from agentopt.trial import Json, Origin, Status, Trial
 
 DONE = frozenset({"trials", "seconds", "exhausted"})
@@ -85,6 +87,23 @@ class RunReport:
         return tuple(Objective(**record) for record in self.header["objectives"])
 
     @cached_property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return SearchSpace.from_json(self.header["space"])
+
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        """What was decided about each experiment of a code agent's run; None for other runs."""
+        code = self.header.get("code")
+        if code is None or self.method != "autoresearch":
+            return None
+        rule = {name: value for name, value in self.header["options"].items() if name in KeepRule.model_fields}
+        keeper = Keeper(KeepRule.model_validate(rule), code["text"])
+        for trial in self.trials:
+            keeper.tell(minimised(trial, self.objectives))
+        return keeper
+
+    @cached_property
     def best(self) -> Trial | None:
         """The first complete trial with the best first value."""
         return best_of(self.trials, self.objectives)
@@ -136,6 +155,12 @@ class RunReport:
     def replies(self) -> dict[str, int]:
         """How many replies of the language model were ok, mended, repaired, unreadable or missing, with the reasons."""
         return reply_counts(self.exchanges)
+
+    @cached_property
+    def fallbacks(self) -> dict[str, int]:
+        """Why trials are not the language model's but a fallback, with how often, the commonest first."""
+        reasons = (str(t.note.get("reason", "")) for t in self.trials if t.origin is Origin.FALLBACK)
+        return dict(Counter(map(_short, reasons)).most_common())
 
     @property
     def seconds(self) -> Seconds:

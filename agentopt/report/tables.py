@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agentopt.report.load import RunReport
+from agentopt.report.analysis import RunAnalysis
+from agentopt.report.load import Group, RunReport
+from agentopt.report.text import duration, failures, shown
 from agentopt.trial import Trial
 
-Cell: TypeAlias = str | int | float | bool | None
-TRIALS_FILE = "trials.csv"
-LEDGER_FILE = "llm.csv"
+Entry: TypeAlias = str | int | float | bool | None
+MOST_REASONS = 20
+"""So many kinds of errors are listed."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns and rows; None is an empty cell."""
+    """Columns and rows; None is an empty entry."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[Entry, ...], ...]
 
 
 def calls_of(trial: Trial) -> tuple[int, ...]:
@@ -76,22 +79,86 @@ def ledger_table(report: RunReport) -> Table:
     return Table((*columns, "issues", "reason", "prompt_hash"), rows)
 
 
+def best_table(report: RunReport) -> Table:
+    """Returns the best configuration beside the default one and the ranges; no rows where no trial completed."""
+    found = report.best.params if report.best is not None else {}
+    rows = tuple(
+        (p.name, shown(found[p.name]), "" if p.default is None else shown(p.default), p.describe())
+        for p in report.space.parameters
+        if p.name in found
+    )
+    return Table(("parameter", "best", "default", "range"), rows)
+
+
+def groups_table(kind: str, groups: Sequence[Group], report: RunReport) -> Table:
+    """Returns one row for each origin or status."""
+    columns = (kind, "trials", "complete", "failed", f"best {report.objectives[0].name}", "seconds")
+    rows = tuple((g.name, g.trials, g.complete, g.failed, g.best, round(g.seconds, 3)) for g in groups)
+    return Table(columns, rows)
+
+
+def costs_table(report: RunReport) -> Table:
+    """Returns where the time and the tokens went, in one row."""
+    s, tokens = report.seconds, report.tokens
+    columns = ("total s", "LLM s", "evaluation s", "overhead s", "prompt tokens", "completion tokens")
+    seconds = (round(x, 3) for x in (s.total, s.llm, s.evaluate, s.overhead))
+    return Table(columns, ((*seconds, tokens["prompt"], tokens["completion"]),))
+
+
+def counts_table(kind: str, counted: str, counts: Mapping[str, int]) -> Table:
+    """Returns how often there was each of a kind."""
+    return Table((kind, counted), tuple(counts.items()))
+
+
+def overview_table(reports: Sequence[RunReport]) -> Table:
+    """Returns one row for each run."""
+    columns = ("run", "method", "task", "seed", "status", "trials", "failed", "best", "total", "LLM s", "tokens")
+    rows = tuple(
+        (
+            *(r.run.name, r.method, r.task, r.seed, r.status, len(r.trials), len(r.trials) - r.counts["complete"]),
+            None if r.best is None else r.best.values[0],
+            *(duration(r.seconds.total), round(r.seconds.llm, 3), sum(r.tokens.values())),
+        )
+        for r in reports
+    )
+    return Table(columns, rows)
+
+
+def run_tables(analysis: RunAnalysis) -> dict[str, Table]:
+    """Returns each table of a run by its name, those left out that have no rows."""
+    report, shares = analysis.report, analysis.importance
+    parts = [(name, part) for name, parts in analysis.failure_map.items() for part in parts]
+    found = {
+        "best": best_table(report),
+        "trials": trials_table(report),
+        "origins": groups_table("origin", report.by_origin, report),
+        "statuses": groups_table("status", report.by_status, report),
+        "errors": counts_table("error", "trials", failures(report.trials, most=MOST_REASONS)),
+        "failures": Table(
+            ("parameter", "part", "failed", "trials"), tuple((name, p.name, p.failed, p.trials) for name, p in parts)
+        ),
+        "importance": Table(("parameter", "share"), () if isinstance(shares, str) else tuple(shares.items())),
+        "replies": counts_table("kind", "replies", report.replies),
+        "fallbacks": counts_table("reason", "fallback trials", report.fallbacks),
+        "cost": costs_table(report),
+        "llm": ledger_table(report),
+    }
+    return {name: table for name, table in found.items() if table.rows}
+
+
 def write_csv(table: Table, path: Path) -> Path:
     """Writes a table, and returns the file. Text that a spreadsheet would run as a formula gets a leading quote."""
     with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([_plain(column) for column in table.columns])
-        writer.writerows([_plain(cell) for cell in row] for row in table.rows)
+        writer.writerows([_plain(entry) for entry in row] for row in table.rows)
     return path
 
 
-def _plain(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+def _plain(entry: Entry) -> Entry:
+    return f"'{entry}" if isinstance(entry, str) and entry.startswith(_FORMULA) else entry
 
 
-def write_tables(report: RunReport) -> list[Path]:
-    """Writes the run's tables as CSV files into its folder, and returns them; the ledger's only where there is one."""
-    paths = [write_csv(trials_table(report), report.run / TRIALS_FILE)]
-    if report.exchanges:
-        paths.append(write_csv(ledger_table(report), report.run / LEDGER_FILE))
-    return paths
+def write_tables(analysis: RunAnalysis, folder: Path) -> list[Path]:
+    """Writes the run's tables as CSV files into a folder, and returns them."""
+    return [write_csv(table, folder / f"{name}.csv") for name, table in run_tables(analysis).items()]

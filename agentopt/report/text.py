@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group as Lines
@@ -9,8 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from agentopt.code.keeper import Keeper, Verdict
 from agentopt.report.load import Group, RunReport
-from agentopt.space import SearchSpace
 from agentopt.trial import Trial, Value
 
 _FRONT_ROWS = 20
@@ -62,6 +63,8 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
         yield Text(f"{report.damaged} torn lines of the journal were skipped (a crash left them).")
     yield ""
     yield from _best(report)
+    if report.keeper is not None:
+        yield from _experiments(report, report.keeper)
     yield _groups("Trials by origin", "origin", report.by_origin, report)
     yield ""
     yield _groups("Trials by status", "status", report.by_status, report)
@@ -74,6 +77,10 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
         yield ""
         replies = [(kind, str(n)) for kind, n in report.replies.items()]
         yield table("Replies of the language model", ("kind", "replies"), replies)
+    if report.fallbacks:
+        yield ""
+        rows = [(reason, str(n)) for reason, n in report.fallbacks.items()]
+        yield table("Why a classical step took the model's place", ("reason", "fallback trials"), rows)
 
 
 def _best(report: RunReport) -> Iterator[RenderableType]:
@@ -94,10 +101,27 @@ def _best(report: RunReport) -> Iterator[RenderableType]:
         yield ""
 
 
+def _experiments(report: RunReport, keeper: Keeper) -> Iterator[RenderableType]:
+    """Yields what was kept of a code agent's experiments, and what became of the others."""
+    objective, rows = report.objectives[0], []
+    for experiment in keeper.experiments:
+        if keeper.verdicts[experiment.trial] is Verdict.KEEP:
+            mean = keeper.versions[experiment.trial if experiment.trial in keeper.versions else None].mean
+            lines = f"+{experiment.added} -{experiment.removed}"
+            rows.append((str(experiment.trial), number(objective.loss(mean)), lines, experiment.summary))
+    made = table("Versions that were kept", ("trial", f"mean {objective.name}", "lines", "what was tried"), rows)
+    made.columns[3].justify = "left"
+    yield made
+    counts = Counter(verdict.value for verdict in keeper.verdicts.values())
+    listed = ", ".join(f"{counts[verdict.value]} {verdict.value}" for verdict in Verdict if counts[verdict.value])
+    yield Text(f"Experiments: {listed}; two runs of one version differ by {number(keeper.noise)}")
+    yield ""
+
+
 def params_table(trial: Trial, report: RunReport) -> Table:
     """Returns a trial's configuration, next to the ranges."""
-    space = SearchSpace.from_json(report.header["space"])
-    rows = [(p.name, shown(trial.params[p.name]), p.describe()) for p in space.parameters]
+    inside = [p for p in report.space.parameters if p.name in trial.params]
+    rows = [(p.name, shown(trial.params[p.name]), p.describe()) for p in inside]
     made = table("", ("parameter", "value", "range"), rows)
     made.columns[2].justify = "left"
     return made
@@ -135,7 +159,7 @@ def failures(trials: Sequence[Trial], most: int = 8) -> Mapping[str, int]:
     return dict(sorted(counts.items(), key=lambda item: -item[1])[:most])
 
 
-def comparison(reports: Sequence[RunReport]) -> Table:
+def overview(reports: Sequence[RunReport]) -> Table:
     """Returns one line for each run."""
     rows = [
         (

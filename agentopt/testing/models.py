@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from agentopt.code.literals import read_literals, write_literals
 from agentopt.errors import UsageError
 from agentopt.space import Choice, SearchSpace
 from agentopt.task import load_task
@@ -28,6 +29,22 @@ def adversarial(_prompt: str, view: Mapping[str, Any]) -> dict[str, Any]:
     centre = space.encode(view["advice"] if best is None else best.params)
     edge = rng.uniform(0.0, 0.1, len(space))
     return {"values": space.repair(space.decode(np.where(centre > 0.5, edge, 1.0 - edge)))}
+
+
+def editor(prompt: str, view: Mapping[str, Any]) -> object:
+    """Edits a program by changing one of its numbers: a model that can write an edit and knows nothing.
+
+    Where it is asked for a configuration, it proposes a uniform one.
+    """
+    if "text" not in view:
+        return uniform(prompt, view)
+    rng = np.random.default_rng(view["seed"])
+    found = {name: value for name, value in read_literals(view["text"]).values.items() if isinstance(value, float)}
+    name = sorted(found)[rng.integers(len(found))]
+    changed = write_literals(view["text"], {name: float(found[name] * np.exp(rng.normal()))})
+    pairs = zip(view["text"].splitlines(), changed.splitlines(), strict=True)
+    old, new = next((before, after) for before, after in pairs if before != after)
+    return f"Another {name}.\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n"
 
 
 def make_oracle(noise: float = 0.1) -> Callable[[str, Mapping[str, Any]], dict[str, Any]]:

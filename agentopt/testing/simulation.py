@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from agentopt.code.literals import read_literals
 from agentopt.outcomes import failure
-from agentopt.protocols import Objective, Optimizer, Problem
+from agentopt.protocols import Code, Objective, Optimizer, Problem
 from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
 from agentopt.trial import (
+    Edit,
     Json,
     Origin,
     Outcome,
@@ -22,6 +24,8 @@ from agentopt.trial import (
     Suggestion,
     Trial,
     Value,
+    edit_from_json,
+    edit_to_json,
     outcome_from_json,
     outcome_to_json,
     suggestion_to_json,
@@ -65,6 +69,34 @@ PROBLEMS: Mapping[str, Problem] = {
 }  # fmt: skip
 """Spaces that methods get wrong: without numbers, with one parameter, finite, with repairs."""
 
+_PROGRAM = """# A program to be tuned or edited.
+DEPTH = 2
+RATE = 0.5  # of the learning
+SHARE = 0.25
+
+
+def build():
+    return DEPTH * RATE
+
+
+def main():
+    print(build(), SHARE)
+"""
+CODE_PROBLEM = Problem(
+    SearchSpace(
+        (
+            Int("DEPTH", 1, 9, default=2),
+            Float("RATE", 0.0, 1.0, default=0.5),
+            Float("SHARE", 1e-3, 1.0, log=True, default=0.25),
+        )
+    ),
+    (Objective(),),
+    "A test program.",
+    trials=TRIALS,
+    code=Code("program.py", _PROGRAM, "Anything may be changed.", ("build", "main")),
+)
+"""A program for the methods that edit code: its loss is that of the numbers which stand in it."""
+
 
 @dataclass
 class Session:
@@ -94,9 +126,12 @@ class Session:
     def tell(self, position: int = 0) -> None:
         """Tells one of the pending suggestions."""
         number, suggestion = self.pending.pop(position)
-        params = self.repair(suggestion.params)
-        outcome = self.judge(number, params)
-        self.take(Trial(number, params, outcome, suggestion.origin, suggestion.token, suggestion.note, 0.1))
+        edit, params = suggestion.edit, suggestion.params
+        if edit is None:
+            params = self.repair(params)
+        outcome = self.judge(number, params if edit is None else self._numbers(edit))
+        one = Trial(number, params, outcome, suggestion.origin, suggestion.token, suggestion.note, 0.1, edit)
+        self.take(one)
 
     def take(self, trial: Trial) -> None:
         """Tells a trial, which may be a foreign one."""
@@ -117,9 +152,16 @@ class Session:
 
     def went_on(self, trials: int) -> bool:
         """Whether it gave `trials` suggestions, or had tried every configuration there is before."""
+        if len(self.asked) >= trials:
+            return True
         key = self.problem.space.key
         tried = {key(s.params) for s in self.asked} | {key(c.params) for c in self.calls if isinstance(c, Trial)}
-        return len(self.asked) >= trials or len(tried) >= size(self.problem)
+        return len(tried) >= size(self.problem)
+
+    def _numbers(self, edit: Edit) -> Params:
+        """Returns the configuration that a version of the problem's program has."""
+        found, default = read_literals(edit.text).values, self.problem.space.defaults()
+        return {p.name: p.clip(found.get(p.name, (default or {})[p.name])) for p in self.problem.space.parameters}
 
 
 def bowl(problem: Problem) -> Judge:
@@ -164,4 +206,6 @@ def reread(trial: Trial) -> Trial:
     """Returns a trial as a journal gives it back."""
     params = json.loads(json.dumps(dict(trial.params)))
     outcome = outcome_from_json(json.loads(json.dumps(outcome_to_json(trial.outcome))))
-    return Trial(trial.id, params, outcome, Origin(trial.origin.value), trial.token, dict(trial.note), trial.seconds)
+    edit = None if trial.edit is None else edit_from_json(json.loads(json.dumps(edit_to_json(trial.edit))))
+    origin, note = Origin(trial.origin.value), json.loads(json.dumps(dict(trial.note)))
+    return Trial(trial.id, params, outcome, origin, trial.token, note, trial.seconds, edit)

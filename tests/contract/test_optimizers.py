@@ -2,17 +2,18 @@ import itertools
 
 import numpy as np
 import pytest
+from peer_methods import QUICK, available
 
 from agentopt.errors import UsageError
 from agentopt.llm import ModelSettings
 from agentopt.llm.gateway import Gateway
 from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers import METHODS, load_method
-from agentopt.testing.contracts import OPTIMIZER_CHECKS, PROBLEMS
-from agentopt.testing.models import uniform
+from agentopt.testing.contracts import CODE_PROBLEM, OPTIMIZER_CHECKS, PROBLEMS
+from agentopt.testing.models import editor
 
 VARIANTS = [
-    *((name, {}) for name in METHODS),
+    *((name, QUICK.get(name, {})) for name in METHODS),
     ("tpe", {"multivariate": False}),
     ("tpe", {"group": True, "failed": "ignore", "n_startup_trials": 2}),
     ("tpe", {"constant_liar": False, "failed": 100, "n_startup_trials": 0}),
@@ -21,6 +22,14 @@ VARIANTS = [
     ("centaur", {"injection": "none", "duplicates": "run", "popsize": 6}),
     ("cmaes", {"start": "centre", "choices": "uniform"}),
     ("llm", {"sampler": "incumbent", "initial": 3}),
+    ("autoresearch", {"noise_floor": 0.0, "tune_every": 2, "tune_trials": 4, "patience": 2}),
+    ("autoresearch", {"sampler": "incumbent", "tune_every": 3}),
+    ("optuna-cmaes", {"with_margin": True, "popsize": 4, "failed": "ignore"}),
+    ("optuna-cmaes", {"use_separable_cma": True, "failed": 100, "n_startup_trials": 5}),
+    ("nsga2", {"population_size": 4, "mutation_prob": 0.5, "failed": "ignore"}),
+    ("pymoo-nsga2", {"population": 5}),
+    ("nevergrad", {"optimizer": "DE", "workers": 4, "failed": 100}),
+    ("regularized-evolution", {"population": 4, "sample": 2}),
     ("local", {"initial": 0, "move": 1.0, "step": 3.0, "keep": 0.0}),
 ]
 
@@ -30,13 +39,24 @@ def _label(variant):
     return "-".join([name, *(f"{k}={v}" for k, v in options.items())])
 
 
-CASES = [(variant, problem) for variant in VARIANTS for problem in (("mixed", "choices") if variant[1] else PROBLEMS)]
+def _problems(name, given):
+    if getattr(load_method(name), "needs_code", False):
+        return ("code",)
+    if name in QUICK:
+        return ("grids", "choices")
+    if name == "nevergrad" and not given:  # of one number NGOpt takes Cobyla, which draws nothing: seeds do not count
+        return [problem for problem in PROBLEMS if problem != "one-real"]
+    return ("mixed", "choices") if given else PROBLEMS
+
+
+CASES = [(variant, problem) for variant in VARIANTS for problem in _problems(*variant)]
 
 
 @pytest.mark.parametrize("check", OPTIMIZER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(("variant", "problem"), CASES, ids=lambda x: x if isinstance(x, str) else _label(x))
 def test_contract(variant, check, problem, tmp_path):
     name, given = variant
+    available(name)
     method = load_method(name)
     options = method.Options(**given)
     folders = itertools.count()
@@ -44,11 +64,11 @@ def test_contract(variant, check, problem, tmp_path):
     def build(problem, seed):
         gateway = ()
         if options.needs_model:
-            backend, settings = ScriptedBackend("scripted:uniform", uniform), ModelSettings(name="scripted:uniform")
+            backend, settings = ScriptedBackend("scripted:editor", editor), ModelSettings(name="scripted:editor")
             gateway = (Gateway(backend, tmp_path / str(next(folders)), settings, seed),)
         return method(problem, options, np.random.default_rng(seed), *gateway)
 
-    check(build, PROBLEMS[problem])
+    check(build, CODE_PROBLEM if problem == "code" else PROBLEMS[problem])
 
 
 def test_an_unknown_method_names_the_nearest():

@@ -10,6 +10,7 @@ import time
 import pytest
 from report_runs import EVIL, write_run
 
+from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import write_report
 from agentopt.report.load import load_run
 from agentopt.trial import Origin
@@ -66,7 +67,7 @@ def browser(started, run):
     started.get("about:blank")
     logs(started, "browser")
     logs(started, "performance")
-    page = write_report([run], run / "report.html")
+    page = write_report([RunAnalysis(load_run(run))], run / "report.html")
     started.get(page.as_uri())
     yield started
     assert not [entry for entry in logs(started, "browser") if entry["level"] == "SEVERE"]
@@ -277,7 +278,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser):
 
 def test_several_runs_are_folded_away_until_they_are_opened(browser, run):
     other = write_run(run.parent / "two", 25, seed=2)
-    browser.get(write_report([run, other], run.parent / "report.html").as_uri())
+    browser.get(write_report([RunAnalysis(load_run(r)) for r in (run, other)], run.parent / "report.html").as_uri())
     assert not find(browser, "#r1-best").is_displayed()
     find(browser, "a[href='#r1']").click()
     until(browser, "document.getElementById('r1').open")

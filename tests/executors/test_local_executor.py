@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agentopt import streams
 from agentopt.executors import local
 from agentopt.executors.local import LocalExecutor
 from agentopt.protocols import Job
@@ -115,7 +116,7 @@ def test_what_is_printed_is_kept_at_both_ends_and_does_no_harm(executor, tmp_pat
     (outcome,) = run(executor, "noise")
     assert outcome.values == (0.25,)
     text = (tmp_path / "trials" / "0" / "stdout").read_text()
-    assert len(text) < local.KEPT_BYTES + 100
+    assert len(text) < streams.KEPT_BYTES + 100
     assert "bytes left out" in text
 
 

@@ -15,7 +15,8 @@ from agentopt.llm.gateway import Gateway
 from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
 from agentopt.optimizers.llm import LlmOptions, LlmSearch
-from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval
+from agentopt.optimizers.sampler import Seen
+from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, score
 from agentopt.protocols import Objective, Problem
 from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Trial
@@ -190,13 +191,103 @@ def test_parallel_slots_are_filled_in_any_order(tmp_path):
 
 def test_a_useless_model_loses_its_share_and_a_good_one_gains():
     useless, equal, better = AdaptiveShare(), AdaptiveShare(), AdaptiveShare()
+    useless.learn(0.0)
+    assert useless.ratio == pytest.approx(AdaptiveShare.START / 16)
     for _ in range(10):
-        useless.learn([9.0, None], [1.0, 2.0, 3.0, 4.0])
-        equal.learn([2.0, 3.0], [1.0, 2.0, 3.0, 4.0])
-        better.learn([0.1, 0.2], [1.0, 2.0, 3.0, 4.0])
-    assert useless.ratio == AdaptiveShare.LEAST
-    assert equal.ratio == pytest.approx(AdaptiveShare.START, abs=0.05)
+        useless.learn(0.0)
+        equal.learn(0.5)
+        better.learn(0.9)
+    assert useless.ratio < 0.001
+    assert equal.ratio == pytest.approx(AdaptiveShare.START)
     assert better.ratio == AdaptiveShare.MOST
+
+
+def test_a_turn_that_gave_no_trial_weighs_a_quarter():
+    missed, failed = AdaptiveShare(), AdaptiveShare()
+    failed.learn(0.0)
+    missed.missed()
+    assert failed.ratio < missed.ratio < AdaptiveShare.START
+    assert missed.mean_score == pytest.approx(0.5 / 1.25)
+
+
+def test_a_model_that_was_right_once_and_is_wrong_now_loses_its_share():
+    share = AdaptiveShare()
+    for _ in range(30):
+        share.learn(1.0)
+    for _ in range(8):
+        share.learn(0.0)
+    assert share.ratio < AdaptiveShare.START / 10
+
+
+@pytest.mark.parametrize(
+    ("loss", "others", "expected"),
+    [(1.0, [2.0, 0.5], 0.5), (1.0, [1.0, None], 0.75), (None, [None], 0.0), (1.0, [], 0.5)],
+)
+def test_a_score_is_the_share_of_trials_that_are_beaten(loss, others, expected):
+    assert score(loss, others) == expected
+
+
+def seen(*trials):
+    """Returns what a search knows: the trials as pairs of a depth and a loss, None for one that failed."""
+    known = Seen(SPACE)
+    for number, (depth, value) in enumerate(trials):
+        outcome = Outcome(Status.OOM) if value is None else Outcome(Status.COMPLETE, (value,))
+        known.add(Trial(number, {"lr": 0.01, "depth": depth, "batch": 64, "act": "a"}, outcome, Origin.CMAES))
+    return known
+
+
+def test_a_neighbourhood_is_the_mean_rank_of_the_three_nearest_trials():
+    trials = seen((1, 3.0), (2, 1.0), (3, 2.0), (10, 4.0), (11, None), (12, None))
+    at = {"lr": 0.01, "batch": 64, "act": "a"}
+    assert trials.neighbourhood({**at, "depth": 1}) == pytest.approx((3 + 1 + 2) / 3 / 7)
+    assert trials.neighbourhood({**at, "depth": 12}) == pytest.approx((4 + 5.5 + 5.5) / 3 / 7)
+    assert seen().neighbourhood({**at, "depth": 1}) == 0.5
+
+
+def test_another_choice_is_as_far_as_the_other_end_of_a_range():
+    trials = seen((1, 1.0), (2, 1.0), (12, 5.0))
+    trials.add(
+        Trial(3, {"lr": 0.01, "depth": 1, "batch": 64, "act": "b"}, Outcome(Status.COMPLETE, (9.0,)), Origin.CMAES)
+    )
+    nearest_three = trials.neighbourhood({"lr": 0.01, "depth": 1, "batch": 64, "act": "a"})
+    assert nearest_three == pytest.approx((1.5 + 1.5 + 3) / 3 / 5), "the trial with b is the farthest"
+
+
+def far(_, view):
+    """Proposes the far corner, a little different with each call."""
+    return json.dumps({"values": [0.9 - view["call"] / 1e4, 1, 256, "a"]})
+
+
+def test_what_lies_among_poor_trials_is_not_run(tmp_path):
+    search = centaur(tmp_path, far, warmup=20)
+    suggestions = drive(search, 80)
+    assert {s.origin for s in suggestions} == {Origin.CMAES, Origin.FALLBACK}
+    assert "poor neighbourhood" in {s.note["reason"] for s in suggestions if s.origin is Origin.FALLBACK}
+    assert search.explain()["share"] < AdaptiveShare.START / 5
+
+
+def test_what_lies_among_good_trials_is_run_and_earns_a_share(tmp_path):
+    suggestions = drive(centaur(tmp_path, warmup=20), 80)
+    turns = [s for s in suggestions if s.origin is Origin.LLM]
+    assert len(turns) > 5
+    looked_at = [s for s in suggestions if "calls" in s.note][:3]
+    assert {s.note["reason"] for s in looked_at} == {"looked at only"}
+
+
+def test_a_useless_model_costs_its_trials_and_nothing_else(tmp_path):
+    """CMA-ES's own trials are those that it would have made alone, in the same order."""
+    pure = drive(centaur(tmp_path / "a", ratio=0.0), 80)
+    mixed = drive(centaur(tmp_path / "b", far, screen="none"), 80)
+    own = [s.params for s in mixed if s.origin is not Origin.LLM]
+    assert 0 < len(mixed) - len(own) < 6
+    assert own == [s.params for s in pure][: len(own)]
+
+
+def test_a_fixed_ratio_is_the_users_word():
+    fixed, followed = CentaurOptions(ratio=0.3), CentaurOptions()
+    assert (fixed.screen, fixed.poor) == ("none", "tell")
+    assert (followed.screen, followed.poor) == ("neighbours", "reissue")
+    assert CentaurOptions(ratio=0.3, screen="neighbours").screen == "neighbours"
 
 
 def test_error_diffusion_never_drifts():

@@ -29,7 +29,7 @@ def _trial(number, params, *values, token=None):
 
 
 def _told(tpe):
-    trials = tpe._study.get_trials(deepcopy=False)
+    trials = tpe._search._study.get_trials(deepcopy=False)
     told = [t for t in trials if t.state is optuna.trial.TrialState.COMPLETE]
     return [(t.params["x"], SPACE.from_optuna(t.params)["p"], t.values) for t in told]
 

@@ -15,14 +15,16 @@ from report_runs import EVIL, SPACE, write_run
 from agentopt.cli import main
 from agentopt.errors import JournalError, UsageError
 from agentopt.protocols import Objective
-from agentopt.report.figures import Scale, convergence, value_scale
+from agentopt.report import scale
+from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import Notice, Picture, Table, charts, marks, page_of, write_report
 from agentopt.report.html.page import MOST_RUNS, script_json
 from agentopt.report.html.theme import page_json
-from agentopt.report.html.whereabouts import whereabouts, windows_of
-from agentopt.report.importance import FEWEST, importance
+from agentopt.report.importance import FEWEST
 from agentopt.report.load import load_run
+from agentopt.report.scale import Scale, value_scale
 from agentopt.report.tables import write_csv, write_tables
+from agentopt.report.whereabouts import whereabouts, windows_of
 from agentopt.space import Choice, Float, SearchSpace
 from agentopt.trial import Origin
 
@@ -58,6 +60,10 @@ class Page(HTMLParser):
         return json.loads(next(text for attrs, text in self.scripts if attrs.get("id") == "data"))
 
 
+def page_at(runs, out, **more):
+    return write_report([RunAnalysis(load_run(run)) for run in runs], out, **more)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "one")
@@ -65,7 +71,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(run):
-    return Page(write_report([run], run / "report.html").read_text(encoding="utf-8"))
+    return Page(page_at([run], run / "report.html").read_text(encoding="utf-8"))
 
 
 def test_a_page_has_every_part(page):
@@ -140,15 +146,13 @@ def test_json_in_a_script_cannot_end_it():
 
 
 def test_the_same_run_gives_the_same_page(run, tmp_path):
-    assert (
-        write_report([run], tmp_path / "a.html").read_bytes() == write_report([run], tmp_path / "b.html").read_bytes()
-    )
+    assert page_at([run], tmp_path / "a.html").read_bytes() == page_at([run], tmp_path / "b.html").read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"a.html", "b.html"}
 
 
 def test_several_runs_share_a_page(tmp_path):
     runs = [write_run(tmp_path / f"r{i}", 25, seed=i) for i in range(3)]
-    page = Page(write_report(runs, tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = Page(page_at(runs, tmp_path / "report.html").read_text(encoding="utf-8"))
     assert len(page.of("details", class_="run")) == 3
     assert set(page.data["runs"]) == {"r0", "r1", "r2"}
     assert len(page.data["figures"]["overlay-0"]["data"]) == 3
@@ -158,7 +162,7 @@ def test_several_runs_share_a_page(tmp_path):
 
 def test_a_great_many_runs_are_only_listed(tmp_path):
     runs = [write_run(tmp_path / f"r{i}", 2, seed=i) for i in range(MOST_RUNS + 1)]
-    page = Page(write_report(runs, tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = Page(page_at(runs, tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.data["runs"] == {}
     assert any("more than 12 runs" in text for text in page.text)
 
@@ -173,7 +177,7 @@ def test_a_comparison_comes_first(run, tmp_path):
         ("Wins", "In words."),
         ("Wins", Picture("<svg xmlns='http://www.w3.org/2000/svg'/>", EVIL)),
     ]
-    page = Page(write_report([run], tmp_path / "r.html", comparison=items).read_text(encoding="utf-8"))
+    page = Page(page_at([run], tmp_path / "r.html", comparison=items).read_text(encoding="utf-8"))
     assert "comparison-1" in page.data["figures"]
     assert page.data["figures"]["comparison-1"]["layout"]["template"]["layout"]["font"]["color"] == "#010203"
     assert len(page.of("p", class_="warning", role="alert")) == 1
@@ -185,12 +189,12 @@ def test_a_report_of_nothing_is_refused(tmp_path):
     with pytest.raises(UsageError, match="needs a run"):
         write_report([], tmp_path / "r.html")
     with pytest.raises(JournalError, match="is not a run folder"):
-        write_report([tmp_path], tmp_path / "r.html")
+        page_at([tmp_path], tmp_path / "r.html")
 
 
 @pytest.mark.parametrize("trials", [0, 1, 6])
 def test_a_run_of_a_few_trials_has_a_page(tmp_path, trials):
-    page = Page(write_report([write_run(tmp_path / "run", trials)], tmp_path / "r.html").read_text(encoding="utf-8"))
+    page = Page(page_at([write_run(tmp_path / "run", trials)], tmp_path / "r.html").read_text(encoding="utf-8"))
     assert any("Too few trials" in text for text in page.text)
     assert "r0-importance" not in page.data["figures"]
 
@@ -198,16 +202,16 @@ def test_a_run_of_a_few_trials_has_a_page(tmp_path, trials):
 def test_two_objectives_have_a_front(tmp_path):
     both = (Objective("loss"), Objective("gain", "maximize"))
     run = write_run(tmp_path / "run", 40, objectives=both)
-    assert "r0-front" in Page(write_report([run], tmp_path / "r.html").read_text(encoding="utf-8")).data["figures"]
+    assert "r0-front" in Page(page_at([run], tmp_path / "r.html").read_text(encoding="utf-8")).data["figures"]
 
 
 def test_importance_finds_what_matters(tmp_path):
     report = load_run(write_run(tmp_path / "run", 200))
-    shares = importance(report, SPACE)
+    shares = RunAnalysis(report).importance
     assert next(iter(shares)) == "decay"
     assert sum(shares.values()) == pytest.approx(1)
     few = load_run(write_run(tmp_path / "few", FEWEST // 2))
-    assert "Too few trials" in importance(few, SPACE)
+    assert "Too few trials" in RunAnalysis(few).importance
 
 
 def test_the_ellipses_hold_the_points_of_their_generations(tmp_path):
@@ -221,7 +225,7 @@ def test_the_ellipses_hold_the_points_of_their_generations(tmp_path):
     assert sum(windows[0].holds(point) for point in points) >= 0.8 * len(points)
     assert all(windows[0].holds(0.999 * point + 0.001 * windows[0].mean) for point in windows[0].ellipse())
     assert not any(windows[0].holds(1.001 * point - 0.001 * windows[0].mean) for point in windows[0].ellipse())
-    went = whereabouts(report, SPACE, SPACE.names, "as they come")
+    went = whereabouts(report.trials, SPACE, SPACE.names, "as they come")
     assert "rate and decay, as they come" in went.caption
     assert re.search(r"\d+ of \d+ points of the model lie in the ellipse", went.caption)
 
@@ -229,13 +233,14 @@ def test_the_ellipses_hold_the_points_of_their_generations(tmp_path):
 def test_without_a_model_or_ordered_parameters_nothing_is_said_of_where_it_went(tmp_path):
     plain = SearchSpace((Choice("a", (1, 2)), Choice("b", (1, 2)), Float("x", 0, 1)))
     report = load_run(write_run(tmp_path / "run", 10, space=plain))
-    assert whereabouts(report, plain, plain.names, "") is None
+    assert whereabouts(report.trials, plain, plain.names, "") is None
 
 
-def test_tables_are_written_beside_the_page(run):
-    paths = write_tables(load_run(run))
-    assert [path.name for path in paths] == ["trials.csv", "llm.csv"]
-    trials, ledger = (list(csv.DictReader(path.open(encoding="utf-8", newline=""))) for path in paths)
+def test_tables_are_written_beside_the_page(run, tmp_path):
+    paths = {path.stem: path for path in write_tables(RunAnalysis(load_run(run)), tmp_path)}
+    trials, ledger = (
+        list(csv.DictReader(paths[name].open(encoding="utf-8", newline=""))) for name in ("trials", "llm")
+    )
     report = load_run(run)
     assert [int(row["trial"]) for row in trials] == [trial.id for trial in report.trials]
     assert float(trials[0]["values_loss"]) == report.trials[0].values[0]
@@ -263,20 +268,13 @@ def test_a_spreadsheet_runs_no_formula(tmp_path):
     assert path.read_text().splitlines() == ["'=a", "'=1+1", "'@x", "-3.5", "plain", '""']
 
 
-def test_the_figure_is_drawn_as_svg_the_same_every_time(tmp_path):
-    report = load_run(write_run(tmp_path / "run", 20, evil="x"))
-    first = convergence(report, tmp_path / "a.svg").read_bytes()
-    assert b"<svg" in first
-    assert first == convergence(report, tmp_path / "b.svg").read_bytes()
-
-
 def test_values_off_the_scale_stand_at_its_edge(tmp_path, monkeypatch):
     report = load_run(write_run(tmp_path / "run", 60))
     assert value_scale(report).beyond == 0
     values = sorted(trial.values[0] for trial in report.trials if trial.complete)
-    scale = Scale(limits=(0.0, values[-4]), beyond=3)
-    for module in (charts, marks):
-        monkeypatch.setattr(module, "value_scale", lambda _: scale)
+    cut = Scale(limits=(0.0, values[-4]), beyond=3)
+    for module in (charts, marks, scale):
+        monkeypatch.setattr(module, "value_scale", lambda _: cut)
     figure = page_json(charts.convergence(report))
     drawn = sorted(y for trace in figure["data"] if trace.get("customdata") for y in trace["y"] if y)
     assert drawn == [*values[:-3], *[values[-4]] * 3]

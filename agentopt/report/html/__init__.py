@@ -4,7 +4,7 @@ Everything is in the one file: plotly's script, the data and the texts. Its cont
 run and no request leave, whatever a prompt, a reply or an error message holds.
 """
 
-from agentopt.report.html.page import FILE, Notice, Picture, page_of, write_report
+from agentopt.report.html.page import FILE, MOST_RUNS, Item, Notice, Picture, page_of, write_report
 from agentopt.report.tables import Table
 
-__all__ = ["FILE", "Notice", "Picture", "Table", "page_of", "write_report"]
+__all__ = ["FILE", "MOST_RUNS", "Item", "Notice", "Picture", "Table", "page_of", "write_report"]

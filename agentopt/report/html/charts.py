@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from agentopt.report.figures import value_scale
-from agentopt.report.html.marks import heights, hover, label, points, value_axis
-from agentopt.report.html.theme import INK, MUTED, chart, text
+from agentopt.report.html.marks import hover, label, points, value_axis
+from agentopt.report.html.theme import INK, MUTED, PAPER, chart, text
 from agentopt.report.load import RunReport
 from agentopt.report.palette import OKABE_ITO, status_colour
+from agentopt.report.scale import bounded, heights, value_scale
 from agentopt.trial import Status, Trial
 
 
@@ -21,12 +21,12 @@ def convergence(report: RunReport) -> Any:
     for origin in dict.fromkeys(trial.origin for trial in report.trials):
         own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
         traces.append(points(report, own, [order[t.id] for t in own], heights(report, own), origin))
-    best = [None if math.isnan(value) else value for value in report.best_so_far]
+    best = [None if math.isnan(value) else bounded(value) for value in report.best_so_far]
     line = {"color": INK, "width": 2, "shape": "hv"}
     base = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     traces.append({**base, "name": "best so far", "x": list(order.values()), "y": best, "line": line})
     if (default := report.baseline) is not None and default.complete and report.trials:
-        ends = {"x": [1, len(report.trials)], "y": [default.values[0]] * 2}
+        ends = {"x": [1, len(report.trials)], "y": [bounded(default.values[0])] * 2}
         traces.append({**base, **ends, "name": "default", "line": {"color": MUTED, "width": 1.5, "dash": "dash"}})
     failed = [trial for trial in report.trials if not trial.complete]
     for status in dict.fromkeys(trial.outcome.status for trial in failed):
@@ -34,6 +34,7 @@ def convergence(report: RunReport) -> Any:
         traces.append(_failures(report, own, [order[t.id] for t in own], status))
     beyond = value_scale(report).beyond
     note = {"text": f"{beyond} worse, at the edge", "showarrow": False, "font": {"color": MUTED, "size": 11}}
+    note |= {"bgcolor": PAPER, "opacity": 0.85}
     corner = {"xref": "paper", "yref": "paper", "x": 1, "xanchor": "right"}
     corner |= {"y": 1, "yanchor": "top", "yshift": -8} if report.objectives[0].direction == "minimize" else {"y": 0.12}
     layout = {
@@ -66,12 +67,17 @@ def front(report: RunReport) -> Any:
     best = {trial.id for trial in report.front}
     for origin in dict.fromkeys(trial.origin for trial in report.trials):
         own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
-        traces.append(points(report, own, [t.values[0] for t in own], [t.values[1] for t in own], origin))
+        traces.append(points(report, own, *_places(own), origin))
     edge = sorted((trial for trial in report.trials if trial.id in best), key=lambda trial: trial.values)
     line = {"type": "scatter", "mode": "lines", "name": "front", "hoverinfo": "skip", "line": {"color": INK}}
-    traces.append({**line, "x": [t.values[0] for t in edge], "y": [t.values[1] for t in edge]})
+    x_edge, y_edge = _places(edge)
+    traces.append({**line, "x": x_edge, "y": y_edge})
     x, y = report.objectives[:2]
     return chart(traces, {"xaxis": {"title": {"text": label(x)}}, "yaxis": {"title": {"text": label(y)}}}, height=440)
+
+
+def _places(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
+    return [bounded(t.values[0]) for t in trials], [bounded(t.values[1]) for t in trials]
 
 
 def overlay(reports: Sequence[RunReport]) -> Any:
@@ -89,7 +95,7 @@ def overlay(reports: Sequence[RunReport]) -> Any:
                 "mode": "lines",
                 "name": text(f"{report.method}, seed {report.seed}"),
                 "x": list(range(1, len(report.trials) + 1)),
-                "y": [None if math.isnan(value) else value for value in report.best_so_far],
+                "y": [None if math.isnan(value) else bounded(value) for value in report.best_so_far],
                 "line": {**line, "dash": dash},
             }
         )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from agentopt.protocols import Objective
-from agentopt.report.figures import value_scale
 from agentopt.report.html.theme import INK, text
 from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, colour
+from agentopt.report.scale import value_scale
 from agentopt.report.text import number
 from agentopt.trial import Origin, Trial
 
@@ -62,12 +61,6 @@ def value_axis(report: RunReport) -> dict[str, Any]:
     if scale.limits is not None:
         axis["range"] = list(scale.limits)
     return axis
-
-
-def heights(report: RunReport, trials: Sequence[Trial]) -> list[float]:
-    """Returns the trials' first values as charts draw them: those off the scale stand at its edge."""
-    low, high = value_scale(report).limits or (-math.inf, math.inf)
-    return [min(high, max(low, trial.values[0])) for trial in trials]
 
 
 def points(report: RunReport, trials: Sequence[Trial], x: Sequence[Any], y: Sequence[Any], origin: Origin) -> Any:

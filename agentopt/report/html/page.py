@@ -16,12 +16,12 @@ import jinja2
 from markupsafe import Markup
 
 from agentopt.errors import UsageError
+from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import charts
 from agentopt.report.html.run_part import Part, run_part
-from agentopt.report.html.theme import CONFIG, page_json
-from agentopt.report.load import RunReport, load_run
-from agentopt.report.tables import Table
-from agentopt.report.text import duration
+from agentopt.report.html.theme import CONFIG, origin_style, page_json
+from agentopt.report.load import RunReport
+from agentopt.report.tables import Table, overview_table
 
 FILE = "report.html"
 MOST_RUNS = 12
@@ -53,22 +53,22 @@ Consecutive items of one title stand below one heading.
 """
 
 
-def write_report(runs: Sequence[Path], out: Path, *, comparison: Sequence[Item] | None = None) -> Path:
-    """Writes the page of these run folders, and returns the file."""
+def write_report(runs: Sequence[RunAnalysis], out: Path, *, comparison: Sequence[Item] | None = None) -> Path:
+    """Writes the page of these runs, and returns the file."""
     if not runs and not comparison:
         raise UsageError("A report needs a run or a comparison.")
-    reports = [load_run(run) for run in runs]
+    reports = [run.report for run in runs]
     figures: dict[str, Any] = {}
     parts: list[Part] = []
     if len(reports) <= MOST_RUNS:
-        for i, report in enumerate(reports):
-            part = run_part(f"r{i}", report)
+        for i, run in enumerate(runs):
+            part = run_part(f"r{i}", run)
             figures |= {name: page_json(figure) for name, figure in part.figures.items()}
             parts.append(part)
     variables = {
         "title": _title(reports),
         "parts": parts,
-        "overview": _overview(reports) if len(reports) > 1 else None,
+        "overview": overview_table(reports) if len(reports) > 1 else None,
         "listed": len(reports) > MOST_RUNS,
         "most": MOST_RUNS,
         "overlays": _overlays(reports, figures) if len(reports) > 1 else [],
@@ -77,8 +77,12 @@ def write_report(runs: Sequence[Path], out: Path, *, comparison: Sequence[Item] 
     data = {"config": CONFIG, "figures": figures, "runs": {part.id: part.data for part in parts}}
     out.parent.mkdir(parents=True, exist_ok=True)
     half = out.with_name(f".{out.name}.{os.getpid()}")
-    half.write_text(_render(variables, data), encoding="utf-8", errors="replace")
-    half.replace(out)
+    try:
+        half.write_text(_render(variables, data), encoding="utf-8", errors="replace")
+        half.replace(out)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise
     return out
 
 
@@ -109,7 +113,7 @@ def _render(variables: dict[str, Any], data: dict[str, Any]) -> str:
         **scripts,
         policy=f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'",
-        style=Markup(_file("page.css")),  # noqa: S704 - a file of ours
+        style=Markup(_file("page.css") + origin_style()),  # noqa: S704 - a file of ours
         data=Markup(script_json(data)),  # noqa: S704 - nothing in it can end the element
     )
 
@@ -141,19 +145,6 @@ def _title(reports: Sequence[RunReport]) -> str:
         return "Comparison"
     tasks = list(dict.fromkeys(report.task for report in reports))
     return f"{len(reports)} runs on {tasks[0] if len(tasks) == 1 else f'{len(tasks)} tasks'}"
-
-
-def _overview(reports: Sequence[RunReport]) -> Table:
-    columns = ("run", "method", "task", "seed", "status", "trials", "failed", "best", "total", "LLM s", "tokens")
-    rows = tuple(
-        (
-            *(r.run.name, r.method, r.task, r.seed, r.status, len(r.trials), len(r.trials) - r.counts["complete"]),
-            None if r.best is None else r.best.values[0],
-            *(duration(r.seconds.total), round(r.seconds.llm, 3), sum(r.tokens.values())),
-        )
-        for r in reports
-    )
-    return Table(columns, rows)
 
 
 def _overlays(reports: Sequence[RunReport], figures: dict[str, Any]) -> list[tuple[str, str]]:

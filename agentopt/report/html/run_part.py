@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import charts, parameters
 from agentopt.report.html.whereabouts import whereabouts
-from agentopt.report.importance import importance
-from agentopt.report.load import Group, RunReport
+from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, colour
-from agentopt.report.tables import Table, calls_of
-from agentopt.report.text import duration, failures, number, shown
+from agentopt.report.tables import (
+    MOST_REASONS,
+    Table,
+    best_table,
+    calls_of,
+    costs_table,
+    counts_table,
+    groups_table,
+)
+from agentopt.report.text import duration, failures, number
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial
 
@@ -35,6 +43,8 @@ class Part:
     statuses: Table
     reasons: Table
     replies: Table
+    fallbacks: Table
+    """Why a classical step took the model's place."""
     costs: Table
     space: SearchSpace
     legend: Sequence[tuple[str, str]]
@@ -55,31 +65,26 @@ class Part:
         return full if full in self.figures else None
 
 
-def run_part(name: str, report: RunReport) -> Part:
+def run_part(name: str, analysis: RunAnalysis) -> Part:
     """Returns what the page shows of a run."""
-    space = SearchSpace.from_json(report.header["space"])
-    shares = importance(report, space)
-    known = not isinstance(shares, str)
-    order = list(shares) if known else list(space.names)
-    chosen = "the two ordered parameters of many levels that mattered most" if known else "the first two of many levels"
-    went = whereabouts(report, space, order, chosen)
+    report, shares, went = analysis.report, analysis.importance, analysis.whereabouts
     figures: dict[str, Any] = {}
     if report.trials:
         figures["convergence"] = charts.convergence(report)
-    if any(not trial.complete for trial in report.trials):
-        figures["failures"] = parameters.failures_map(report, space)
+    if analysis.failure_map:
+        figures["failures"] = parameters.failures_map(analysis.failure_map)
     if not isinstance(shares, str):
         figures["importance"] = parameters.importance(shares)
     if went is not None:
-        figures["whereabouts"] = went.figure
+        figures["whereabouts"] = whereabouts(analysis, went)
     slices = []
-    if report.best is not None:
-        for i, parameter in enumerate(order):
-            figures[f"slice-{i}"] = parameters.slices(report, space[parameter])
+    if analysis.completed:
+        for i, parameter in enumerate(analysis.order):
+            figures[f"slice-{i}"] = parameters.slices(analysis, analysis.space[parameter])
             slices.append(f"{name}-slice-{i}")
-        figures["parallel"] = parameters.parallel(report, space, order)
-        if len(report.objectives) > 1:
-            figures["front"] = charts.front(report)
+        figures["parallel"] = parameters.parallel(analysis)
+    if report.best is not None and len(report.objectives) > 1:
+        figures["front"] = charts.front(report)
     if report.exchanges:
         figures["ledger"] = charts.ledger(report)
     colours = {trial.origin: colour(trial.origin) for trial in report.trials}
@@ -87,14 +92,15 @@ def run_part(name: str, report: RunReport) -> Part:
         id=name,
         report=report,
         facts=list(_facts(report).items()),
-        best=_best(report, space),
+        best=best_table(report) if report.best is not None else None,
         best_text=_best_text(report),
-        origins=_groups("origin", report.by_origin, report),
-        statuses=_groups("status", report.by_status, report),
-        reasons=Table(("error", "trials"), tuple(failures(report.trials, most=20).items())),
-        replies=Table(("kind", "replies"), tuple(report.replies.items())),
-        costs=_costs(report),
-        space=space,
+        origins=groups_table("origin", report.by_origin, report),
+        statuses=groups_table("status", report.by_status, report),
+        reasons=counts_table("error", "trials", failures(report.trials, most=MOST_REASONS)),
+        replies=counts_table("kind", "replies", report.replies),
+        fallbacks=counts_table("reason", "fallback trials", report.fallbacks),
+        costs=costs_table(report),
+        space=analysis.space,
         legend=[(origin.value, "" if c == BLACK else c) for origin, c in colours.items()],
         importance=shares if isinstance(shares, str) else "",
         caption="" if went is None else went.caption,
@@ -152,17 +158,6 @@ def _moment(iso: str) -> str:
         return iso
 
 
-def _best(report: RunReport, space: SearchSpace) -> Table | None:
-    if report.best is None:
-        return None
-    params = report.best.params
-    rows = tuple(
-        (p.name, shown(params[p.name]), "" if p.default is None else shown(p.default), p.describe())
-        for p in space.parameters
-    )
-    return Table(("parameter", "best", "default", "range"), rows)
-
-
 def _best_text(report: RunReport) -> str:
     best, objective = report.best, report.objectives[0]
     if best is None:
@@ -173,19 +168,6 @@ def _best_text(report: RunReport) -> str:
         gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
         text += f" The default configuration has {number(base.values[0])}: better by {number(gain)}."
     return text
-
-
-def _groups(kind: str, groups: Sequence[Group], report: RunReport) -> Table:
-    columns = (kind, "trials", "complete", "failed", f"best {report.objectives[0].name}", "seconds")
-    rows = tuple((g.name, g.trials, g.complete, g.failed, g.best, round(g.seconds, 3)) for g in groups)
-    return Table(columns, rows)
-
-
-def _costs(report: RunReport) -> Table:
-    s, tokens = report.seconds, report.tokens
-    columns = ("total s", "LLM s", "evaluation s", "overhead s", "prompt tokens", "completion tokens")
-    seconds = (round(x, 3) for x in (s.total, s.llm, s.evaluate, s.overhead))
-    return Table(columns, ((*seconds, tokens["prompt"], tokens["completion"]),))
 
 
 def _data(report: RunReport) -> dict[str, Json]:

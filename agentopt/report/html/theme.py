@@ -11,6 +11,9 @@ import json
 from html import escape
 from typing import Any
 
+from agentopt.report.palette import BLACK, OKABE_ITO, colour
+from agentopt.trial import Origin
+
 INK = "#010203"
 """Text and the lines that matter most."""
 MUTED = "#010204"
@@ -32,6 +35,13 @@ CONFIG = {
 def text(value: object) -> str:
     """Returns a text that a chart shows as it is: charts read a kind of HTML."""
     return escape(str(value), quote=False)
+
+
+def origin_style() -> str:
+    """Returns the style of the dots that show an origin's colour, as the theme has it."""
+    themed = {BLACK: "var(--ink)", "#0072B2": "var(--blue)", "#56B4E9": "var(--sky)"}
+    colours = {origin: colour(origin) for origin in Origin}
+    return "".join(f".o-{o.value} {{ background: {themed.get(c, c)}; }}\n" for o, c in colours.items())
 
 
 def chart(traces: list[dict[str, Any]], layout: dict[str, Any], *, height: int = 380) -> Any:
@@ -64,7 +74,7 @@ _STYLE: dict[str, Any] = {
     "paper_bgcolor": PAPER,
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"color": INK, "family": "system-ui, sans-serif", "size": 12},
-    "colorway": ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999"],
+    "colorway": list(OKABE_ITO),
     "margin": {"l": 50, "r": 12, "t": 12, "b": 44},
     "hovermode": "closest",
     "hoverlabel": {"bgcolor": PAPER, "bordercolor": MUTED, "font": {"color": INK}, "align": "left"},

@@ -1,0 +1,1 @@
+"""The trusted side of a language-model trial: its data, the feed that counts its budget, and the frozen evaluator."""

@@ -1,0 +1,193 @@
+"""Figures of a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agentopt.report.canvas import dress, legend, new_figure
+from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.cells import AXES, Array, Axis, TaskFacts
+from agentopt.report.comparison.curves import Curve, RankCurves, Reached
+from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.signed_rank import ALPHA
+from agentopt.report.comparison.statistics import Ranking
+from agentopt.report.palette import OKABE_ITO
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_STYLES = ("-", "--", ":", "-.")
+_ACROSS = 3
+_DECADE = 10.0
+_SETTLED = 0.1
+"""The share of the cost after which curves decide the limits of an axis that is not logarithmic."""
+
+
+def comparison_figures(analysis: Analysis) -> dict[str, Figure]:
+    """Returns each figure by its name, those left out for which there is no finished run."""
+    comparison, made = analysis.comparison, dict[str, "Figure | None"]()
+    for axis in AXES:
+        made[f"anytime-{axis}"] = anytime_figure(comparison, analysis.anytime[axis], axis)
+        made[f"targets-{axis}"] = targets_figure(comparison, analysis.targets[axis], axis)
+    made["ranks"] = ranks_figure(comparison, analysis.ranks)
+    made["critical-difference"] = critical_difference_figure(analysis.ranking)
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def _looks(comparison: Comparison) -> Mapping[str, dict[str, Any]]:
+    """Returns each method's colour and dashes, which together are its own for up to 28 methods."""
+    many = len(OKABE_ITO)
+    return {
+        label: {"color": OKABE_ITO[i % many], "linestyle": _STYLES[i // many % len(_STYLES)]}
+        for i, label in enumerate(comparison.labels)
+    }
+
+
+def figure_title(name: str) -> str:
+    """Returns the heading of a figure of this name."""
+    kind, _, axis = name.partition("-")
+    for known, title in AXES.items():
+        if axis == known:
+            return f"{'Regret' if kind == 'anytime' else 'Targets reached'} over {title}"
+    return name.replace("-", " ").capitalize()
+
+
+def anytime_figure(comparison: Comparison, curves: Sequence[Curve], axis: Axis) -> Figure | None:
+    """Returns the median over seeds over the cost, with its bootstrap interval, a panel for each task.
+
+    It is the regret where there is a reference to count it from, else the best value so far in the task's units.
+    """
+    tasks = [task for task in comparison.tasks if any(c.task == task.name for c in curves)]
+    if not tasks:
+        return None
+    across = min(_ACROSS, len(tasks))
+    down = math.ceil(len(tasks) / across)
+    figure = new_figure(4.2 * across + 2.2, 3.2 * down + 0.2)
+    panels = list(figure.subplots(down, across, squeeze=False).flat)
+    looks, drawn = _looks(comparison), []
+    references = dict(zip((t.name for t in comparison.tasks), comparison.references, strict=True))
+    for panel, task in zip(panels, tasks, strict=False):
+        _panel(panel, task, [c for c in curves if c.task == task.name], looks, references[task.name])
+        dress(panel, AXES[axis], _quantity(task), task.name)
+        drawn.append(panel)
+    for panel in panels[len(tasks) :]:
+        panel.set_axis_off()
+    legend(figure, drawn)
+    return figure
+
+
+def _quantity(task: TaskFacts) -> str:
+    if task.reference is not None:
+        return "regret (median, 95 % interval)"
+    return f"best {task.objective.name} (median, 95 % interval)"
+
+
+def _panel(
+    axes: Any, task: TaskFacts, curves: Sequence[Curve], looks: Mapping[str, dict[str, Any]], reference: float
+) -> None:
+    def shown(regret: Array) -> Array:
+        if task.reference is not None:
+            return regret
+        values: Array = np.asarray(regret + reference, dtype=float)
+        return -values if task.objective.direction == "maximize" else values
+
+    settled = []
+    for curve in curves:
+        look = looks[curve.label]
+        median = np.where(np.isfinite(curve.median), shown(curve.median), math.nan)
+        axes.plot(curve.costs, median, drawstyle="steps-post", label=curve.label, linewidth=1.5, **look)
+        low, high = shown(curve.low), shown(curve.high)
+        axes.fill_between(curve.costs, low, high, step="post", color=look["color"], alpha=0.15, linewidth=0)
+        settled.append(median[int(_SETTLED * len(median)) :])
+    _scale(axes, np.concatenate(settled), logarithmic=task.reference is not None)
+
+
+def _scale(axes: Any, values: Array, *, logarithmic: bool) -> None:
+    """Chooses an axis on which the curves can be told apart once the first, worst trials are over."""
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    if logarithmic and positive.size and positive.max() > _DECADE * positive.min():
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(bottom=positive.min() / 2)
+    elif values.size and np.ptp(values):
+        margin = 0.15 * np.ptp(values)
+        axes.set_ylim(values.min() - margin, values.max() + margin)
+
+
+def targets_figure(comparison: Comparison, found: Sequence[Reached], axis: Axis) -> Figure | None:
+    """Returns the share of targets reached over the cost, over all tasks and seeds."""
+    if not found:
+        return None
+    figure = new_figure(7.4, 4)
+    axes, looks = figure.subplots(), _looks(comparison)
+    for one in found:
+        axes.plot(one.costs, one.share, drawstyle="steps-post", label=one.label, linewidth=1.5, **looks[one.label])
+    axes.set_ylim(0, 1.02)
+    dress(axes, AXES[axis], "share of targets reached", f"Targets of {_tasks(comparison)}, all seeds")
+    legend(figure, [axes])
+    return figure
+
+
+def ranks_figure(comparison: Comparison, curves: RankCurves) -> Figure | None:
+    """Returns the average rank of each method over the trials; 1, the best, is on top."""
+    labels = curves.labels
+    if len(labels) < 2 or np.isnan(curves.ranks).all():
+        return None
+    figure = new_figure(7.4, 4)
+    axes, looks = figure.subplots(), _looks(comparison)
+    for label, rank in zip(labels, curves.ranks, strict=True):
+        axes.plot(curves.trials, rank, label=label, linewidth=1.5, **looks[label])
+    axes.set_ylim(len(labels) + 0.1, 0.9)
+    dress(axes, "trials", "average rank (1 is best)", f"Ranks over {_tasks(comparison)}")
+    legend(figure, [axes])
+    return figure
+
+
+def _tasks(comparison: Comparison) -> str:
+    return comparison.tasks[0].name if len(comparison.tasks) == 1 else f"{len(comparison.tasks)} tasks"
+
+
+def critical_difference_figure(ranks: Ranking) -> Figure | None:
+    """Returns Demsar's diagram: methods on the axis of average ranks; a bar joins those that Nemenyi does not part."""
+    k = len(ranks.labels)
+    if k < 2 or not math.isfinite(ranks.critical):
+        return None
+    order = [int(i) for i in np.argsort(ranks.average, kind="stable")]
+    left, groups = math.ceil(k / 2), ranks.groups
+    depth = 0.8 + 0.35 * len(groups)
+    figure = new_figure(8, 1.2 + 0.32 * (depth + left))
+    axes = figure.subplots()
+    axes.set_xlim(1 - 0.45 * (k - 1), k + 0.45 * (k - 1))
+    axes.set_ylim(depth + left, -2.6)
+    axes.set_axis_off()
+    ink: dict[str, Any] = {"color": "black", "linewidth": 1.2, "solid_capstyle": "butt"}
+    axes.plot([1, k], [0, 0], **ink)
+    for rank in range(1, k + 1):
+        axes.plot([rank, rank], [0, -0.25], **ink)
+        axes.text(rank, -0.35, str(rank), ha="center", va="bottom", fontsize=9)
+    axes.plot([1, 1 + ranks.critical], [-1.7, -1.7], **ink)
+    axes.text(1, -1.8, f"critical difference {ranks.critical:.2f}", ha="left", va="bottom", fontsize=9)
+    for place, i in enumerate(order):
+        first = place < left
+        level = depth + (place if first else k - 1 - place)
+        edge = 1 - 0.04 * (k - 1) if first else k + 0.04 * (k - 1)
+        axes.plot([ranks.average[i], ranks.average[i], edge], [0, level, level], color="black", linewidth=0.9)
+        words = f"{ranks.labels[i]}  {ranks.average[i]:.2f}"
+        axes.text(edge, level, f" {words} ", ha="right" if first else "left", va="center", fontsize=9)
+    for number, group in enumerate(groups):
+        level, ends = 0.5 + 0.35 * number, [ranks.average[i] for i in group]
+        axes.plot([min(ends) - 0.03, max(ends) + 0.03], [level, level], color="black", linewidth=3.5)
+    axes.set_title(_verdict(ranks), fontsize=10)
+    return figure
+
+
+def _verdict(ranks: Ranking) -> str:
+    friedman = ""
+    if math.isfinite(ranks.friedman_p):
+        sign = "differ" if ranks.friedman_p <= ALPHA else "no significant difference"
+        friedman = f"; Friedman p = {ranks.friedman_p:.2g} ({sign})"
+    return f"Average ranks over {ranks.blocks} pairs of task and seed{friedman}. Bars: no difference by Nemenyi."

@@ -1,0 +1,225 @@
+"""What a comparison's folder says: the runs of several methods on the same tasks and seeds, as one frozen value."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentopt.errors import JournalError
+from agentopt.journal import FILE as JOURNAL
+from agentopt.log import read_log
+from agentopt.protocols import Objective
+from agentopt.report.comparison.cells import Array, Axis, Cell, Method, TaskFacts
+from agentopt.report.load import RunReport, load_run
+from agentopt.report.scale import bounded
+from agentopt.trial import Json, Origin
+
+FILE = "comparison.json"
+VERSION = 1
+_LLM = "llm"
+"""The sampler that asks a language model."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several methods on the same tasks and seeds."""
+
+    folder: Path
+    methods: tuple[Method, ...]
+    tasks: tuple[TaskFacts, ...]
+    seeds: tuple[int, ...]
+    trials: int
+    """The trials of a run: as planned, else those of the longest one."""
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader must know about how the runs were put together."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The methods' labels."""
+        return tuple(method.label for method in self.methods)
+
+    @cached_property
+    def by_key(self) -> Mapping[tuple[str, str, int], Cell]:
+        """The cells by label, task and seed."""
+        return {(cell.label, cell.task, cell.seed): cell for cell in self.cells}
+
+    @property
+    def planned(self) -> int:
+        """How many cells there are to be."""
+        return len(self.methods) * len(self.tasks) * len(self.seeds)
+
+    def controls(self, method: Method) -> list[Method]:
+        """Returns a method's model-free twins: those made as such, and those that differ in their sampler alone."""
+        mine = _without_sampler(method)
+        return [
+            other
+            for other in self.methods
+            if other.control_of == method.label
+            or (other.label != method.label and _is_control(other) and _without_sampler(other) == mine)
+        ]
+
+    def of(self, label: str, task: str | None = None) -> list[Cell]:
+        """Returns the cells of a method, on one task or on all."""
+        return [cell for cell in self.cells if cell.label == label and task in {None, cell.task}]
+
+    @cached_property
+    def curves(self) -> Array:
+        """The best loss by task, method, seed and trial; nan for a run that is not finished."""
+        return np.stack(
+            [
+                self.on(task, np.arange(1, self.trials + 1, dtype=np.float64), "trials")
+                for task in range(len(self.tasks))
+            ]
+        )
+
+    def on(self, task: int, costs: Array, axis: Axis) -> Array:
+        """Returns the best loss of a task's runs at each cost, by method and seed; nan for an unfinished run."""
+        found = np.full((len(self.methods), len(self.seeds), len(costs)), math.nan)
+        for i, label in enumerate(self.labels):
+            for j, seed in enumerate(self.seeds):
+                cell = self.by_key.get((label, self.tasks[task].name, seed))
+                if cell is not None and cell.finished:
+                    found[i, j] = cell.at(costs, axis)
+        return found
+
+    @cached_property
+    def finals(self) -> Array:
+        """The best loss of each run by task, method and seed; nan for a run that is not finished."""
+        shape = (len(self.tasks), len(self.methods), len(self.seeds))
+        found = np.full(shape, math.nan)
+        for i, task in enumerate(self.tasks):
+            for j, label in enumerate(self.labels):
+                for k, seed in enumerate(self.seeds):
+                    cell = self.by_key.get((label, task.name, seed))
+                    if cell is not None and cell.finished:
+                        found[i, j, k] = cell.final
+        return found
+
+    @cached_property
+    def references(self) -> Array:
+        """The loss that a regret is counted from, by task: its reference, else the best that any run found."""
+        return np.array([self._reference(task) for task in self.tasks])
+
+    def _reference(self, task: TaskFacts) -> float:
+        if task.reference is not None:
+            return task.reference
+        found = [cell.final for cell in self.cells if cell.task == task.name and math.isfinite(cell.final)]
+        return min(found, default=math.nan)
+
+    @cached_property
+    def scales(self) -> Array:
+        """The regret that counts as 1, by task: the median configuration's; nan where that is not known."""
+        return np.array([t.median - t.reference if t.normalised else math.nan for t in self.tasks])  # type: ignore[operator]
+
+
+def load_comparison(folder: Path) -> Comparison:
+    """Returns the comparison of a folder, whether or not all of its runs are finished."""
+    path = folder / FILE
+    if not path.is_file():
+        raise JournalError(f"{folder} is not a comparison: it has no {FILE}.")
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    if plan.get("version") != VERSION:
+        raise JournalError(f"{folder} was written by another version of agentopt (comparison {plan.get('version')}).")
+    methods = [Method(m["label"], m["method"], m["options"], m.get("control_of")) for m in plan["methods"]]
+    tasks, seeds = tuple(plan["tasks"]), tuple(plan["seeds"])
+    reports: dict[tuple[str, str, int], RunReport] = {}
+    for method in methods:
+        for task in tasks:
+            for seed in seeds:
+                run = folder / "cells" / safe_name(task) / safe_name(method.label) / f"s{seed}"
+                if (report := _readable(run)) is not None:
+                    reports[method.label, task, seed] = report
+    return assemble(folder, methods, reports, tasks=tasks, seeds=seeds, trials=plan.get("trials"))
+
+
+def _readable(run: Path) -> RunReport | None:
+    """Returns the report of a run folder; none where the run has not come to its first record."""
+    if not (run / JOURNAL).is_file():
+        return None
+    try:
+        return load_run(run)
+    except JournalError:
+        if read_log(run / JOURNAL)[0]:
+            raise
+        return None
+
+
+def assemble(
+    folder: Path,
+    methods: Sequence[Method],
+    reports: Mapping[tuple[str, str, int], RunReport],
+    *,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    trials: int | None,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """Returns the comparison of runs that are at hand, by label, task and seed."""
+    asking = {label for (label, _, _), report in reports.items() if report.header.get("model") or report.exchanges}
+    asking |= {method.control_of for method in methods if method.control_of is not None}
+    longest = max((len(report.trials) for report in reports.values()), default=0)
+    return Comparison(
+        folder=folder,
+        methods=tuple(Method(m.label, m.method, m.options, m.control_of, m.label in asking) for m in methods),
+        tasks=tuple(_facts(task, [r for (_, name, _), r in reports.items() if name == task]) for task in tasks),
+        seeds=tuple(seeds),
+        trials=max(1, longest if trials is None else trials),
+        cells=tuple(_cell(*key, report) for key, report in reports.items()),
+        notes=tuple(notes),
+    )
+
+
+def _facts(name: str, reports: Sequence[RunReport]) -> TaskFacts:
+    if not reports:
+        return TaskFacts(name, Objective())
+    objective = reports[0].objectives[0]
+    known: dict[str, Any] = {}
+    for fact in ("optimum", "best_known", "median"):
+        values = [report.header[fact] for report in reports if report.header.get(fact) is not None]
+        known[fact] = bounded(objective.loss(float(values[0]))) if values else None
+    return TaskFacts(name, objective, **known, objectives=len(reports[0].objectives))
+
+
+def _cell(label: str, task: str, seed: int, report: RunReport) -> Cell:
+    loss = report.objectives[0].loss
+    finite = (math.inf if math.isnan(value) else bounded(loss(value)) for value in report.best_so_far)
+    clock: dict[int, float] = {}
+    for record in read_log(report.run / JOURNAL)[0]:
+        if record.get("event") == "finished":
+            clock.setdefault(record["id"], float(record.get("t", 0.0)))
+    return Cell(
+        label=label,
+        task=task,
+        seed=seed,
+        run=report.run,
+        status=report.status,
+        losses=tuple(finite),
+        evaluated=tuple(np.cumsum([trial.seconds for trial in report.trials]).tolist()),
+        elapsed=tuple(clock[trial.id] for trial in report.trials),
+        counts=report.counts,
+        origins={o.value: n for o in Origin if (n := sum(trial.origin is o for trial in report.trials))},
+        tokens=report.tokens,
+        seconds=report.seconds,
+    )
+
+
+def _is_control(method: Method) -> bool:
+    return not method.asks and method.options.get("sampler", _LLM) != _LLM
+
+
+def _without_sampler(method: Method) -> tuple[str, dict[str, Json]]:
+    return method.method, {key: value for key, value in method.options.items() if key != "sampler"}
+
+
+def safe_name(label: str) -> str:
+    """Returns a task's or a method's label as a folder's name."""
+    return re.sub(r"[^A-Za-z0-9._=,\[\]-]", "_", label)

@@ -1,0 +1,143 @@
+"""The tables of a comparison as rows: for CSV files, and for pages that render them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.cells import Array, Axis
+from agentopt.report.comparison.curves import CHECKPOINTS, Curve, RankCurves, Reached
+from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.standings import Standing
+from agentopt.report.comparison.statistics import PairTest
+from agentopt.report.tables import Entry, Table
+
+
+def comparison_tables(analysis: Analysis) -> dict[str, Table]:
+    """Returns each table by its name."""
+    return {
+        "methods": methods_table(analysis.standings),
+        "tasks": tasks_table(analysis.comparison),
+        "cells": cells_table(analysis.comparison),
+        "checkpoints": checkpoints_table(analysis.checkpoints),
+        "tests": tests_table(analysis.tests),
+        "tests-by-task": tests_table(analysis.task_tests),
+        "wins": wins_table(analysis.comparison.labels, analysis.tests),
+        **{f"anytime-{axis}": anytime_table(found, axis) for axis, found in analysis.anytime.items()},
+        "ranks": ranks_table(analysis.ranks),
+        **{f"targets-{axis}": targets_table(found, axis) for axis, found in analysis.targets.items()},
+    }
+
+
+def methods_table(standings: Sequence[Standing]) -> Table:
+    """Returns one row for each method."""
+    columns = ("method", "finished", "average_rank", "normalised_regret", "median_best", "trials", "failed_share")
+    shares = ("oom_share", "llm_share", "fallback_share")
+    costs = ("seconds_total", "seconds_llm", "seconds_evaluate", "seconds_overhead", "prompt_tokens")
+    rows = tuple(
+        (
+            *(s.label, s.finished, s.average_rank, s.normalised_regret, s.median_best, s.trials, s.failed_share),
+            *(s.oom_share, s.llm_share, s.fallback_share, *s.seconds.values(), *s.tokens.values()),
+        )
+        for s in standings
+    )
+    return Table((*columns, *shares, *costs, "completion_tokens"), rows)
+
+
+def tasks_table(comparison: Comparison) -> Table:
+    """Returns one row for each task, with the value that its regrets count from and what that is."""
+    rows: list[tuple[Entry, ...]] = []
+    for task, reference in zip(comparison.tasks, comparison.references, strict=True):
+        kind = "best of these runs" if task.reference is None else "best known" if task.optimum is None else "optimum"
+        value = task.objective.loss(float(reference)) if math.isfinite(reference) else None
+        median = None if task.median is None else task.objective.loss(task.median)
+        rows.append((task.name, task.objective.name, task.objective.direction, value, kind, median))
+    return Table(("task", "objective", "direction", "reference", "reference_is", "median_configuration"), tuple(rows))
+
+
+def cells_table(comparison: Comparison) -> Table:
+    """Returns one row for each run; `best` is in the task's units."""
+    columns = ("task", "method", "seed", "status", "trials", "best", "regret", "failed", "oom", "seconds_total")
+    more = ("seconds_llm", "seconds_evaluate", "seconds_overhead", "prompt_tokens", "completion_tokens", "run")
+    places = {task.name: i for i, task in enumerate(comparison.tasks)}
+    rows: list[tuple[Entry, ...]] = []
+    for c in comparison.cells:
+        place = places[c.task]
+        known = math.isfinite(c.final)
+        best = comparison.tasks[place].objective.loss(c.final) if known else None
+        regret = float(c.final - comparison.references[place]) if known else None
+        total, complete = sum(c.counts.values()), c.counts["complete"]
+        failed, s = total - complete, c.seconds
+        row: tuple[Entry, ...] = (c.task, c.label, c.seed, c.status, total, best, regret, failed, c.counts["oom"])
+        cost: tuple[Entry, ...] = (s.total, s.llm, s.evaluate, s.overhead, *c.tokens.values(), c.run.as_posix())
+        rows.append(row + cost)
+    return Table((*columns, *more), tuple(rows))
+
+
+def checkpoints_table(curves: Sequence[Curve]) -> Table:
+    """Returns the regrets after each share of the trials, long form."""
+    columns = ("task", "method", "share", "trials", "seeds", "median_regret", "low", "high", "mean_regret")
+    rows = [
+        (c.task, c.label, share, *_point(c.costs, i), c.seeds, *_values(c, i))
+        for c in curves
+        for i, share in enumerate(CHECKPOINTS)
+    ]
+    return Table(columns, tuple(rows))
+
+
+def anytime_table(curves: Sequence[Curve], axis: Axis) -> Table:
+    """Returns the regrets over the cost, long form."""
+    columns = ("task", "method", axis, "seeds", "median_regret", "low", "high", "mean_regret")
+    rows = [
+        (c.task, c.label, *_point(c.costs, i), c.seeds, *_values(c, i)) for c in curves for i in range(len(c.costs))
+    ]
+    return Table(columns, tuple(rows))
+
+
+def tests_table(tests: Sequence[PairTest]) -> Table:
+    """Returns one row for each test."""
+    columns = ("task", "a", "b", "pairs", "a_wins", "ties", "b_wins", "median_difference", "unit", "effect", "a12", "p")
+    rows = tuple(
+        (
+            *(t.task or "all", t.a, t.b, t.n, t.wins, t.ties, t.losses, _number(t.median_difference), t.unit),
+            *(t.effect, _number(t.a12), t.p, t.p_holm, t.least_p, t.claim),
+        )
+        for t in tests
+    )
+    return Table((*columns, "p_holm", "least_p", "claim"), rows)
+
+
+def wins_table(labels: Sequence[str], tests: Sequence[PairTest]) -> Table:
+    """Returns wins, ties and losses of each row's method against each column's."""
+    found = {(t.a, t.b): f"{t.wins}/{t.ties}/{t.losses}" for t in tests}
+    found |= {(t.b, t.a): f"{t.losses}/{t.ties}/{t.wins}" for t in tests}
+    rows = tuple((row, *(found.get((row, column), "") for column in labels)) for row in labels)
+    return Table(("", *labels), rows)
+
+
+def ranks_table(curves: RankCurves) -> Table:
+    """Returns the average ranks over the trials."""
+    rows = tuple((int(n), *(_number(rank) for rank in curves.ranks[:, i])) for i, n in enumerate(curves.trials))
+    return Table(("trials", *curves.labels), rows)
+
+
+def targets_table(found: Sequence[Reached], axis: Axis) -> Table:
+    """Returns the share of targets reached over the cost."""
+    costs: Array = found[0].costs if found else np.empty(0)
+    rows = tuple((*_point(costs, i), *(float(r.share[i]) for r in found)) for i in range(len(costs)))
+    return Table((axis, *(r.label for r in found)), rows)
+
+
+def _point(costs: Array, i: int) -> tuple[Entry]:
+    return (float(costs[i]),)
+
+
+def _values(curve: Curve, i: int) -> tuple[Entry, ...]:
+    return tuple(_number(values[i]) for values in (curve.median, curve.low, curve.high, curve.mean))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,238 @@
+"""A comparison in words: tables for a terminal, and the object that `--json` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.text import Text
+
+from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.caveats import uncontrolled
+from agentopt.report.comparison.curves import CHECKPOINTS, Curve
+from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
+from agentopt.report.comparison.standings import Standing, finite
+from agentopt.report.comparison.statistics import PairTest, Ranking
+from agentopt.report.comparison.tables import wins_table
+from agentopt.report.text import number, table
+
+_DETAILED = 4
+"""Up to so many tasks each has its own rows for the checkpoints."""
+_WIDE = 8
+"""Up to so many methods have a matrix of wins."""
+_RED = "bold red"
+
+
+def comparison_json(analysis: Analysis) -> dict[str, Any]:
+    """Returns the object that `--json` prints."""
+    comparison, single = analysis.comparison, analysis.task_tests
+    lonely = uncontrolled(comparison)
+    return {
+        "run": str(comparison.folder),
+        "methods": {s.label: _standing_json(comparison, s) for s in analysis.standings},
+        "tests": [
+            {
+                **_test_json(test),
+                "uncontrolled": [label for label in (test.a, test.b) if label in lonely],
+                "tasks": {str(one.task): _test_json(one) for one in single if (one.a, one.b) == (test.a, test.b)},
+            }
+            for test in analysis.tests
+        ],
+    }
+
+
+def _standing_json(comparison: Comparison, standing: Standing) -> dict[str, Any]:
+    found: dict[str, Any] = {"median_best": standing.median_best} if len(comparison.tasks) == 1 else {}
+    found |= {
+        "normalised_regret": standing.normalised_regret,
+        "average_rank": standing.average_rank,
+        "failed_share": standing.failed_share,
+    }
+    found["seconds"] = {kind: round(value, 3) for kind, value in standing.seconds.items()}
+    return {**found, "tokens": standing.tokens}
+
+
+def _test_json(test: PairTest) -> dict[str, Any]:
+    return {
+        "a": test.a,
+        "b": test.b,
+        "n": test.n,
+        "median_difference": finite(test.median_difference),
+        "unit": test.unit,
+        "p": test.p,
+        "p_holm": test.p_holm,
+        "effect": test.effect,
+        "a12": finite(test.a12),
+        "wins": test.wins,
+        "ties": test.ties,
+        "losses": test.losses,
+        "claim": test.claim,
+        "possible": test.possible,
+        "least_p": test.least_p,
+    }
+
+
+def render_comparison(analysis: Analysis) -> RenderableType:
+    """Returns the report of a comparison."""
+    return Lines(*_parts(analysis))
+
+
+def _parts(analysis: Analysis) -> Iterator[RenderableType]:
+    comparison, tests = analysis.comparison, analysis.tests
+    done = sum(cell.finished for cell in comparison.cells)
+    yield Text(
+        f"{_count(comparison.labels, 'method')} on {_count(comparison.tasks, 'task')} with"
+        f" {_count(comparison.seeds, 'seed')}, {comparison.trials} trials each:"
+        f" {done} of {comparison.planned} runs finished  ({comparison.folder})"
+    )
+    for caveat in analysis.caveats:
+        if caveat.grave:
+            yield Text(caveat.text, style=_RED)
+    yield ""
+    yield _methods(comparison, analysis.standings)
+    yield ""
+    yield _costs(analysis.standings)
+    yield ""
+    yield _regrets(comparison, analysis.checkpoints)
+    if tests:
+        yield ""
+        yield _tests("Paired Wilcoxon tests of the final losses, corrected by Holm", tests)
+        yield ""
+        if len(comparison.labels) > 2:
+            if len(comparison.labels) <= _WIDE:
+                yield _wins(comparison.labels, tests)
+                yield ""
+            yield from _ranking(analysis.ranking)
+        yield from _claims(analysis)
+    if notes := [caveat.text for caveat in analysis.caveats if not caveat.grave]:
+        yield ""
+        yield from (Text(f"- {note}") for note in notes)
+
+
+def _count(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.3g} %"
+
+
+def _methods(comparison: Comparison, lines: Sequence[Standing]) -> RenderableType:
+    one = len(comparison.tasks) == 1
+    columns = ["method", "runs", "average rank"]
+    columns += [f"median best {comparison.tasks[0].objective.name}"] if one else []
+    columns += ["normalised regret", "failed", "oom", "by llm", "fallback"]
+    rows = []
+    for s in sorted(lines, key=lambda s: math.inf if s.average_rank is None else s.average_rank):
+        row = [s.label, str(s.finished), "-" if s.average_rank is None else f"{s.average_rank:.2f}"]
+        row += [number(s.median_best)] if one else []
+        row += ["-" if s.normalised_regret is None else f"{s.normalised_regret:.4g}"]
+        rows.append([*row, *map(_share, (s.failed_share, s.oom_share, s.llm_share, s.fallback_share))])
+    return table(
+        "Methods (rank 1 is best; regret 0 is the optimum or best known, 1 the median configuration)", columns, rows
+    )
+
+
+def _costs(lines: Sequence[Standing]) -> RenderableType:
+    columns = ["method", "total s", "llm s", "evaluate s", "overhead s", "prompt tokens", "completion tokens"]
+    rows = [
+        [s.label, *(f"{value:.4g}" for value in s.seconds.values()), *(str(value) for value in s.tokens.values())]
+        for s in lines
+    ]
+    return table("Cost of all runs", columns, rows)
+
+
+def _regrets(comparison: Comparison, curves: Sequence[Curve]) -> RenderableType:
+    if len(comparison.tasks) <= _DETAILED:
+        shares = [f"{share:.0%}" for share in CHECKPOINTS]
+        columns = ["task", "method", *(f"median at {share}" for share in shares), "95 % interval", "mean", "runs"]
+        rows = [
+            [c.task, c.label, *(_short(v) for v in c.median), _interval(c), _short(c.mean[-1]), str(c.seeds)]
+            for c in curves
+        ]
+        return table("Regret after shares of the trials", columns, rows, left=2)
+    found = {(c.task, c.label): c.median[-1] for c in curves}
+    rows = [[t.name, *(_short(found[t.name, label]) for label in comparison.labels)] for t in comparison.tasks]
+    return table("Median regret at the end", ["task", *comparison.labels], rows)
+
+
+def _short(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.4g}"
+
+
+def _interval(curve: Curve) -> str:
+    low, high = curve.low[-1], curve.high[-1]
+    return "-" if math.isnan(low) else f"{low:.4g} .. {high:.4g}"
+
+
+def _tests(title: str, tests: Sequence[PairTest]) -> RenderableType:
+    columns = ("a", "b", "pairs", "a wins", "ties", "b wins", "median a - b", "effect", "A12", "p", "p (Holm)", "claim")
+    rows = [
+        [
+            *(t.a, t.b, str(t.n), str(t.wins), str(t.ties), str(t.losses)),
+            *(_short(t.median_difference), f"{t.effect:+.2f}", _short(round(t.a12, 2))),
+            *(f"{t.p:.3g}", f"{t.p_holm:.3g}", _claim(t)),
+        ]
+        for t in tests
+    ]
+    return table(f"{title} (in {tests[0].unit}; effect: 1 where a is always better)", columns, rows, left=2)
+
+
+def _claim(test: PairTest) -> str:
+    if test.claim == "none":
+        return "none" if test.possible else "none possible"
+    return f"{test.a if test.claim == 'a better' else test.b} better"
+
+
+def _wins(labels: Sequence[str], tests: Sequence[PairTest]) -> RenderableType:
+    rows = [[str(cell) for cell in row] for row in wins_table(labels, tests).rows]
+    return table("Wins, ties and losses of the row against the column", ["", *labels], rows)
+
+
+def _ranking(ranks: Ranking) -> Iterator[RenderableType]:
+    if math.isfinite(ranks.friedman_p) and math.isfinite(ranks.critical):
+        differ = "differ" if ranks.friedman_p <= ALPHA else "do not differ significantly"
+        yield Text(
+            f"Ranks over {ranks.blocks} pairs of task and seed {differ} (Friedman p {ranks.friedman_p:.3g});"
+            f" critical difference {ranks.critical:.2f} (Nemenyi)."
+        )
+
+
+def _claims(analysis: Analysis) -> Iterator[RenderableType]:
+    made = [t for t in analysis.tests if t.claim != "none"]
+    if not made:
+        yield Text(f"No difference between methods is significant at {ALPHA}.")
+    lonely = uncontrolled(analysis.comparison)
+    for test in made:
+        winner, loser = (test.a, test.b) if test.claim == "a better" else (test.b, test.a)
+        text = f"{winner} is better than {loser} (p {test.p_holm:.2g}, effect {abs(test.effect):.2f})."
+        if winner in lonely:
+            yield Text(f"{text} Without its control this is no effect of the model.", style=_RED)
+        else:
+            yield Text(text)
+    yield from (Text(text) for text in analysis.attributions)
+    if len(analysis.comparison.tasks) > 1:
+        yield from _single(analysis.task_tests)
+
+
+def _single(tests: Sequence[PairTest]) -> Iterator[RenderableType]:
+    """Says which differences there are on single tasks, and whether there could be any."""
+    if not any(test.possible for test in tests):
+        need = pairs_needed(len(tests))
+        yield Text(f"On single tasks no claim is possible: {need} seeds would be needed for {len(tests)} tests.")
+        return
+    made = [test for test in tests if test.claim != "none"]
+    if not made:
+        yield Text("On no single task is a difference significant.")
+        return
+    rows = []
+    for t in made:
+        winner, loser = (t.a, t.b) if t.claim == "a better" else (t.b, t.a)
+        rows.append([str(t.task), winner, loser, str(t.n), f"{abs(t.effect):.2f}", f"{t.p_holm:.3g}"])
+    columns = ("task", "better", "than", "pairs", "effect", "p (Holm)")
+    yield ""
+    yield table("Differences on single tasks, corrected for all tasks together", columns, rows, left=3)

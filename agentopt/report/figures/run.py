@@ -1,0 +1,48 @@
+"""All figures of a run by their names, and their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentopt.report.analysis import RunAnalysis
+from agentopt.report.canvas import style, write_figure
+from agentopt.report.figures import parameters, trials
+from agentopt.report.figures.whereabouts import whereabouts_figure
+from agentopt.report.load import RunReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def run_figures(analysis: RunAnalysis) -> dict[str, Figure]:
+    """Returns each figure of a run by its name, those left out for which there is nothing to show."""
+    report, shares, made = analysis.report, analysis.importance, dict[str, "Figure"]()
+    made["convergence"] = trials.convergence_figure(report)
+    if report.best is not None and len(report.objectives) > 1:
+        made["front"] = trials.front_figure(report)
+    if analysis.failure_map:
+        made["failures"] = parameters.failures_figure(analysis.failure_map)
+    if not isinstance(shares, str):
+        made["importance"] = parameters.importance_figure(shares)
+    if analysis.completed:
+        made["slices"] = parameters.slices_figure(analysis)
+        made["parallel"] = parameters.parallel_figure(analysis)
+    if analysis.whereabouts is not None:
+        made["whereabouts"] = whereabouts_figure(analysis.configured, analysis.whereabouts)
+    if report.exchanges:
+        made["ledger"] = trials.ledger_figure(report)
+    return made
+
+
+def write_figures(analysis: RunAnalysis, folder: Path) -> list[Path]:
+    """Writes each figure of a run as PNG and SVG into a folder, and returns the files."""
+    with style():
+        figures = run_figures(analysis)
+        return [path for name, figure in figures.items() for path in write_figure(figure, folder, name)]
+
+
+def convergence(report: RunReport) -> Path:
+    """Writes the figure of the best value so far into the run folder, and returns the file."""
+    with style():
+        return write_figure(trials.convergence_figure(report), report.run, "convergence", ["png"])[0]
