@@ -190,7 +190,7 @@ class Autoresearch:
         trials = self._options.tune_trials
         problem = replace(self._problem, space=space, trials=trials, code=None)
         sampler = "llm" if self._options.needs_model else "incumbent"
-        options = CentaurOptions.model_validate({"warmup": 2, "sampler": sampler})
+        options = CentaurOptions.model_validate({"warmup": 2, "ratio": 0.3, "sampler": sampler})
         extra = () if self._gateway is None else (self._gateway,)
         search = Centaur(problem, options, self._rng.spawn(1)[0], *extra)
         self._tuning = _Tuning(search, base, trials, {})
