@@ -151,7 +151,7 @@ def _stdlib(folder: Path) -> Corpus:
         f"The source of the standard library of Python {platform.python_version()}; held out: modules that no training"
         " imports.",
         "PSF-2.0",
-        f"{platform.python_version()} {platform.python_build()}",
+        f"{platform.python_version()} {platform.python_build()} {LEAVES}",
         documents,
         hidden=tuple(_leaf_files(folder)),
     )
