@@ -493,6 +493,18 @@ def as_space(parameters: SearchSpace | Iterable[Parameter]) -> SearchSpace:
     return parameters if isinstance(parameters, SearchSpace) else SearchSpace(tuple(parameters))
 
 
+def reencoded(parameters: Sequence[Parameter], point: Cube, own: Params, params: Params) -> Cube:
+    """Returns the point of what was run: `point`, with the coordinates encoded anew whose value is not its own.
+
+    `own` is what the point decodes to; `parameters` are those of its coordinates, in order.
+    """
+    found = np.array(point, dtype=float)
+    for i, parameter in enumerate(parameters):
+        if params[parameter.name] != own[parameter.name]:
+            found[i] = parameter.encode(params[parameter.name])
+    return found
+
+
 def _key(value: Any) -> tuple[str, Any]:
     """Tells True from 1 while taking 1 and 1.0 for the same."""
     return ("bool", value) if isinstance(value, bool) else ("value", value)

@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "code": VALUES | SEAMS | {"llm", "code"},
     "sandbox": VALUES | {"streams", "sandbox"},
     "task": VALUES | SEAMS | PARTS | {"streams", "lm"},
-    "lm": VALUES | SEAMS | {"code", "sandbox", "task", "command", "lm"},
+    "lm": VALUES | SEAMS | {"llm", "code", "sandbox", "task", "command", "lm"},
     "suites": {"errors"},
     "study": {"errors", "journal", "protocols", "trial"},
     "optimizers": VALUES | SEAMS | {"llm", "prompts", "ledger", "code", "optimizers"},

@@ -8,7 +8,7 @@ from typing import Any
 from agentopt.code.literals import read_literals
 from agentopt.code.source import SourceError
 from agentopt.space import Choice, Float, Parameter, SearchSpace
-from agentopt.trial import Value
+from agentopt.trial import Params, Value
 
 
 def tunable(space: SearchSpace, text: str) -> SearchSpace | None:
@@ -29,6 +29,12 @@ def tunable(space: SearchSpace, text: str) -> SearchSpace | None:
     names = {parameter.name for parameter in kept}
     repairs = tuple(r for r in space.repairs if {r.name, r.other} <= names)
     return SearchSpace(parameters=tuple(kept), repairs=repairs) if kept else None
+
+
+def changed_numbers(text: str, params: Params) -> dict[str, Value]:
+    """Returns those of `params` that the text has at another value."""
+    before = read_literals(text).values
+    return {name: value for name, value in params.items() if value != before[name]}
 
 
 def _admits(parameter: Parameter, value: Value) -> bool:

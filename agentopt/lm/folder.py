@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +14,11 @@ from agentopt.code.literals import read_literals, write_literals
 from agentopt.code.source import SourceError
 from agentopt.command import read_space
 from agentopt.errors import UsageError, unknown
+from agentopt.llm.launch import has_nvidia_gpu
 from agentopt.lm.budget import CostModel
 from agentopt.protocols import Code, Objective
 from agentopt.space import Parameter, SearchSpace
 from agentopt.task import CODE_FILE, explain
-from agentopt.trial import Value
 
 
 class _Objective(BaseModel):
@@ -112,7 +111,7 @@ def read_folder(folder: Path, profile: str = "auto") -> CodeFolder:
             raise UsageError(f"{path}: {explain(error)}") from error
         raise UsageError(f"{path} cannot be read: {error}") from error
     if profile == "auto":
-        profile = "cuda" if "cuda" in file.profiles and shutil.which("nvidia-smi") else next(iter(file.profiles))
+        profile = "cuda" if "cuda" in file.profiles and has_nvidia_gpu() else next(iter(file.profiles))
     if profile not in file.profiles:
         raise unknown(f"profile of {path.parent.name}:", profile, file.profiles)
     chosen = file.profiles[profile]
@@ -139,22 +138,17 @@ def _with_defaults(path: Path, space: SearchSpace, values: Mapping[str, Any]) ->
     """Returns the space with the values of the code as its defaults."""
     parameters: list[Parameter] = []
     for parameter in space.parameters:
-        value: Value | None = values.get(parameter.name)
+        value = values.get(parameter.name)
         if value is None:
             raise UsageError(f"{path}: space.{parameter.name}: the code has no such literal.")
-        made: Any = parameter
         try:
-            parameters.append(type(parameter)(**{**_fields(made), "default": value}))
+            parameters.append(replace(parameter, default=value))
         except ValueError as error:
             raise UsageError(f"{path}: space.{parameter.name}: the code has {value!r}: {error}.") from error
     found = SearchSpace(parameters=tuple(parameters), repairs=space.repairs)
     if found.defaults() != {p.name: p.default for p in parameters}:
         raise UsageError(f"{path}: the values that the code has break a repair: {found.defaults()}.")
     return found
-
-
-def _fields(parameter: Parameter) -> dict[str, Any]:
-    return {name: getattr(parameter, name) for name in parameter.__dataclass_fields__ if name not in ("type", "_")}
 
 
 def _text(path: Path) -> str:

@@ -8,15 +8,17 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agentopt.code.literals import read_literals, write_literals
+from agentopt.code.literals import write_literals
+from agentopt.code.tunable import changed_numbers
 from agentopt.errors import UsageError, unknown
 from agentopt.lm.budget import Budget
 from agentopt.lm.corpora import Split, find_corpus
-from agentopt.lm.dataset import Manifest, find_manifest, load_dataset
+from agentopt.lm.dataset import Dataset, Manifest, find_manifest, load_dataset
 from agentopt.lm.evaluate import Score, Tolerance, Verdict
 from agentopt.lm.exam import make_exam
 from agentopt.lm.feed import Ending, Served
@@ -122,8 +124,7 @@ class CodeTask:
     def evaluate(self, params: Params, seed: int = 0, edit: Edit | None = None) -> Outcome:
         """Trains the code with the values of `params` in it, or the edit as it is, and scores what it learned."""
         if edit is None:
-            before = read_literals(self.code.text).values
-            changed = [f"{name} = {value}" for name, value in params.items() if value != before[name]]
+            changed = [f"{name} = {value}" for name, value in changed_numbers(self.code.text, params).items()]
             edit = Edit(write_literals(self.code.text, params), None, ", ".join(changed) or "the first version")
         with _place() as place:
             repository = Repository.create(
@@ -142,7 +143,7 @@ class CodeTask:
         (None: all of them).
         """
         source, profile = self.source, self.source.profile
-        dataset = load_dataset(self.corpus, profile.vocab_size)
+        dataset = self._dataset
         sizes = Profile(profile.vocab_size, profile.seq_len, profile.device)
         with tempfile.TemporaryDirectory(prefix="agentopt-trial-") as temporary:
             own = Path(temporary).resolve()
@@ -190,6 +191,11 @@ class CodeTask:
                 for split, tokens in exams
             )
         return Trained(execution, served, scores)
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        """The tokens, looked up and checked once for all trials of a process."""
+        return load_dataset(self.corpus, self.source.profile.vocab_size)
 
     def _write_code(self, folder: Path, text: str) -> dict[str, Path]:
         """Writes the files of a version where no trial can write, and returns their paths by name."""

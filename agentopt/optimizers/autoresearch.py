@@ -7,6 +7,7 @@ code, which no published system has. Whether a version is kept is `agentopt.code
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -16,13 +17,14 @@ from pydantic import Field
 
 from agentopt.code.edits import read_edit
 from agentopt.code.keeper import AGAIN, SECOND, Experiment, Keeper, KeepRule, Version
-from agentopt.code.literals import read_literals, write_literals
-from agentopt.code.tunable import tunable
+from agentopt.code.literals import write_literals
+from agentopt.code.tunable import changed_numbers, tunable
 from agentopt.errors import ModelUnavailable
 from agentopt.llm.gateway import Gateway, Read, ReplyError
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
 from agentopt.optimizers.local import incumbent_step
+from agentopt.optimizers.sampler import stable_window
 from agentopt.prompts import render
 from agentopt.protocols import Code, Problem
 from agentopt.trial import Edit, Json, Origin, Params, Suggestion, Trial, Value
@@ -128,15 +130,13 @@ class Autoresearch:
 
     def explain(self) -> Mapping[str, Json]:
         """Returns which version is edited, what was kept, and the noise that a gain is measured against."""
-        keeper, counts = self._keeper, dict[str, int]()
-        for verdict in keeper.verdicts.values():
-            counts[verdict.value] = counts.get(verdict.value, 0) + 1
+        keeper = self._keeper
         return {
             "base": keeper.base,
             "kept": list(keeper.kept),
             "best": keeper.best.trial,
             "noise_floor": keeper.noise,
-            "verdicts": counts,
+            "verdicts": dict(Counter(verdict.value for verdict in keeper.verdicts.values())),
             "tuning_trials_left": 0 if self._tuning is None else self._tuning.left,
         }
 
@@ -252,17 +252,13 @@ class Autoresearch:
         self, version: Version, params: Params, origin: Origin, role: str, note: Mapping[str, Json]
     ) -> Suggestion:
         """Returns the suggestion of a version with other numbers in it."""
-        before = read_literals(version.text).values
-        changed = [f"{name} {_short(value)}" for name, value in params.items() if value != before[name]]
+        changed = [f"{name} {_short(value)}" for name, value in changed_numbers(version.text, params).items()]
         edit = Edit(write_literals(version.text, params), version.trial, ", ".join(changed) or "the same numbers")
         return self._suggest(edit, origin, role, note, params)
 
     def _variables(self, number: int | None, error: str) -> dict[str, Any]:
         """Returns what the prompt may use, every number already written out."""
         keeper, objective = self._keeper, self._problem.objectives[0]
-        shown = keeper.experiments[
-            max(0, (len(keeper.experiments) // self._options.recent - 1) * self._options.recent) :
-        ]
         return {
             "program": self._code.program,
             "file": self._code.file,
@@ -273,7 +269,9 @@ class Autoresearch:
             "version": "the first version" if number is None else f"version {number}",
             "value": _number(objective.loss(keeper.versions[number].mean)),
             "noise": _number(keeper.noise),
-            "experiments": [self._line(experiment) for experiment in shown],
+            "experiments": [
+                self._line(experiment) for experiment in stable_window(keeper.experiments, self._options.recent)
+            ],
             "error": error[-_ERROR_CHARS:],
         }
 

@@ -18,7 +18,7 @@ from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.choices import Choices
 from agentopt.optimizers.evolution import Evolution, Member, Slot
 from agentopt.protocols import Problem
-from agentopt.space import Cube
+from agentopt.space import Cube, reencoded
 from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value
 
 _INT_STD = 0.2
@@ -94,11 +94,8 @@ class MixedEvolution:
     def settle(self, token: int, params: Params, loss: float | None, *, foreign: bool) -> list[Member]:
         """Fills a slot with an evaluated configuration; returns the generation's members when it is complete."""
         slot = self._out[token]
-        own, point = self._decode(slot), slot.point.copy()
-        for position, index in enumerate(self._ordered):
-            parameter = self.space.parameters[index]
-            if params[parameter.name] != own[parameter.name]:
-                point[position] = parameter.encode(params[parameter.name])
+        ordered = [self.space.parameters[index] for index in self._ordered]
+        point = reencoded(ordered, slot.point, self._decode(slot), params)
         self._evaluated[token] = params
         members = self.evolution.settle(token, point, loss, foreign=foreign)
         if members:

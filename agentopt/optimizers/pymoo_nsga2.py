@@ -13,8 +13,8 @@ from pydantic import Field
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.extras import require
 from agentopt.protocols import Problem
-from agentopt.space import Cube
-from agentopt.trial import Json, Origin, Params, Suggestion, Trial
+from agentopt.space import reencoded
+from agentopt.trial import Json, Origin, Suggestion, Trial
 
 
 @dataclass(slots=True)
@@ -72,7 +72,8 @@ class PymooNsga2:
         if member is None:
             return
         individual, member.told = member.individual, True
-        individual.X = self._point(individual.X, trial.params)
+        own = self._space.decode(individual.X)
+        individual.X = reencoded(self._space.parameters, individual.X, own, trial.params)
         individual.F = np.array(trial.values if trial.complete else [0.0] * self._objectives)
         individual.G = np.array([0.0 if trial.complete else 1.0])
         individual.evaluated |= {"F", "G", "H"}
@@ -105,14 +106,6 @@ class PymooNsga2:
             self._algorithm.tell(infills=population)
         self._members = []
         self._generation += 1
-
-    def _point(self, asked: Cube, params: Params) -> Cube:
-        """Returns the point whose decoding was run: the asked one, with those coordinates encoded anew that differ."""
-        own, point = self._space.decode(asked), np.array(asked, dtype=float)
-        for i, parameter in enumerate(self._space.parameters):
-            if params[parameter.name] != own[parameter.name]:
-                point[i] = parameter.encode(params[parameter.name])
-        return point
 
 
 def _algorithm(dimension: int, objectives: int, population: int, seed: int) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from agentopt.space import Cube, SearchSpace
 from agentopt.trial import Json, Params, Trial, Value, best_trial
 
 Duplicates: TypeAlias = Literal["fallback", "run"]
+T = TypeVar("T")
 HISTORY_CHARS = 8000
 BEST_CHARS = 2000
 """The most characters that a prompt spends on recent and on best trials."""
@@ -241,12 +242,16 @@ def _choice_modes(space: SearchSpace, state: Mapping[str, Json]) -> dict[str, Va
     return modes
 
 
+def stable_window(rows: Sequence[T], recent: int) -> Sequence[T]:
+    """Returns the last rows, from `recent` to twice as many: the first of them moves only every `recent` rows."""
+    return rows[max(0, (len(rows) // recent - 1) * recent) :]
+
+
 def _window(trials: Sequence[Trial], style: PromptStyle, width: int) -> Sequence[Trial]:
     """Returns the trials that the history shows, where one takes `width` characters."""
     if not style.stable:
         return trials[-_at_most(style.recent, width, HISTORY_CHARS) :]
-    recent = _at_most(style.recent, width, HISTORY_CHARS // 2)
-    return trials[max(0, (len(trials) // recent - 1) * recent) :]
+    return stable_window(trials, _at_most(style.recent, width, HISTORY_CHARS // 2))
 
 
 def _at_most(rows: int, width: int, characters: int) -> int:

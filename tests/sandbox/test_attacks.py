@@ -289,7 +289,7 @@ def test_what_is_left_can_be_removed_and_belongs_to_the_launcher(tier, launcher)
     attack = """
 import os
 os.makedirs("a/b/c"); open("a/b/c/file", "w").write("x"); os.chmod("a/b/c/file", 0)
-os.makedirs(".git/hooks"); open(".git/config", "w").write("[core]\\nfsmonitor = touch /tmp/x\\n")
+os.makedirs(".git/hooks"); open(".git/config", "w").write("[core]\\nfsmonitor = touch planted\\n")
 os.mkfifo("fifo"); os.symlink("/etc/passwd", "link"); os.symlink("loop", "loop"); os.link("link", "linked")
 open("setuid", "w").close(); os.chmod("setuid", 0o6755)
 for folder in ("a/b/c", "a/b", "a"): os.chmod(folder, 0)
