@@ -302,6 +302,7 @@ def _model(config: RunConfig, options: MethodOptions, given: Any, say: Say) -> M
         settings["name"] = default_model()
         say(f"No --model was given: using {settings['name']}.")
     settings["name"] = _model_path(settings["name"])
+    settings = {"max_tokens": options.reply_tokens, "context": options.context, **settings}
     return validated(ModelSettings, settings, "model")
 
 

@@ -110,10 +110,14 @@ def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
     "-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the method; repeatable."
 )
 @click.option("-t", "--task-option", "task_options", multiple=True, metavar="KEY=VALUE", help="An option of the task.")
+@click.option(
+    "--train-budget", help="Budget of one training, for tasks that train: '250k tokens', '8 virtual' (seconds) or 300s."
+)
 @click.option("--base-url", help="An OpenAI-compatible endpoint that serves the model.")
 @click.option("--backend", help="auto, vllm, openai, transformers or scripted. [default: auto]")
 @click.option("--temperature", type=float, help="Sampling temperature of the model.")
 @click.option("--max-tokens", type=int, help="The longest reply of the model, in tokens.")
+@click.option("--context", type=int, help="Prompt and reply together, in tokens, for a model served here.")
 @click.option("--thinking", is_flag=True, help="Lets a model that can think do so before it answers.")
 @click.option("--trial-timeout", help="Wall time for one trial, in place of the task's limit.")
 @click.option("--isolation", help="inline or process, in place of the task's own.")

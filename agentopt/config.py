@@ -239,11 +239,17 @@ def _git() -> dict[str, Any]:
     return {"commit": texts[0], "modified": bool(texts[1])}
 
 
-_MODEL_FLAGS = ("base_url", "backend", "temperature", "max_tokens")
+_MODEL_FLAGS = ("base_url", "backend", "temperature", "max_tokens", "context")
 
 
 def from_flags(
-    *, options: tuple[str, ...], task_options: tuple[str, ...], no_default: bool, thinking: bool, **flags: Any
+    *,
+    options: tuple[str, ...],
+    task_options: tuple[str, ...],
+    train_budget: str | None = None,
+    no_default: bool,
+    thinking: bool,
+    **flags: Any,
 ) -> dict[str, Any]:
     """Returns the settings that a command line states, as a TOML file would hold them; flags not given are left out."""
     given = {key: value for key, value in flags.items() if value is not None}
@@ -254,9 +260,12 @@ def from_flags(
         model["thinking"] = True
     if no_default:
         given["default"] = False
+    of_task = parse_pairs(task_options, "--task-option")
+    if train_budget is not None:
+        of_task["train_budget"] = train_budget
     tables = {
         "options": parse_pairs(options, "-o"),
-        "task_options": parse_pairs(task_options, "--task-option"),
+        "task_options": of_task,
         "model": model,
     }
     return {**given, **{key: value for key, value in tables.items() if value}}

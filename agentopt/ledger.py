@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from agentopt.log import Log, read_log
 
 FILE = "llm.jsonl"
+
+
+ExchangeStatus: TypeAlias = Literal["ok", "invalid", "too_long", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,9 @@ class Exchange:
 
     call: int
     """The number of the exchange within the run, from 0; an attempt that failed in transport has its retry's number."""
-    status: Literal["ok", "invalid", "error"]
-    """`ok`: the reply was used; `invalid`: it could not be read; `error`: none came."""
+    status: ExchangeStatus
+    """`ok`: the reply was used; `invalid`: it could not be read; `too_long`: the prompt did not fit into the model's
+    context; `error`: none came."""
     prompt: str
     reply: str
     model: str

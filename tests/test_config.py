@@ -122,9 +122,16 @@ def test_flags_become_the_settings_of_a_file():
         model="m",
         trials=None,
         base_url="u",
+        train_budget="10k tokens",
     )
     model = {"name": "m", "base_url": "u", "thinking": True}
-    assert found == {"method": "llm", "default": False, "options": {"a": 1}, "model": model}
+    assert found == {
+        "method": "llm",
+        "default": False,
+        "options": {"a": 1},
+        "task_options": {"train_budget": "10k tokens"},
+        "model": model,
+    }
 
 
 def test_a_saved_configuration_reads_back_and_makes_the_same_plan(tmp_path):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch
-from agentopt.ledger import Exchange, Ledger
+from agentopt.ledger import Exchange, ExchangeStatus, Ledger
 from agentopt.llm.settings import ModelSettings
 from agentopt.prompts import render
 
@@ -31,6 +31,10 @@ _QUOTED_CHARS = 1500
 
 class ReplyError(ValueError):
     """A reply cannot be read; the text tells the model what is wrong."""
+
+
+class PromptTooLong(Exception):
+    """A backend's model cannot take so long a prompt together with the reply that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Reply(Generic[T]):
     reason: str = ""
     """Why there is no value."""
     issues: tuple[str, ...] = ()
+    too_long: bool = False
+    """Whether the prompt did not fit into the model's context: a shorter one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,9 @@ class Backend(Protocol):
     def transient(self, error: Exception) -> bool:
         """Whether the same request may succeed when it is sent again."""
 
+    def too_long(self, error: Exception) -> bool:
+        """Whether the error says that the prompt does not fit into the model's context."""
+
     def recover(self) -> bool:
         """Tries to bring a model back that gives no reply; True where another attempt is worth it."""
 
@@ -137,12 +146,13 @@ class Gateway:
     ) -> list[Reply[T]]:
         """Returns `n` independent replies to a prompt, each read by `read` (which raises ReplyError).
 
-        The requests run concurrently; those whose reply cannot be read are sent once more with the reason. Raises
-        ModelUnavailable when no reply can be had, OutOfTime when none came in the time that is left.
+        The requests run concurrently; those whose reply cannot be read are sent once more with the reason. A prompt
+        that does not fit into the model's context is a reply without a value that says so. Raises ModelUnavailable when
+        no reply can be had, OutOfTime when none came in the time that is left.
         """
         requests = [self._request((("user", prompt),), schema, view) for _ in range(n)]
         first = self._exchange(requests, [None] * n, read)
-        broken = [i for i, (_, reply) in enumerate(first) if reply.value is None]
+        broken = [i for i, (_, reply) in enumerate(first) if reply.value is None and not reply.too_long]
         repairs = [self._request(self._repair(requests[i], *first[i]), schema, view) for i in broken]
         second = self._exchange(repairs, [requests[i].call for i in broken], read)
         replies = [reply for _, reply in first]
@@ -198,6 +208,8 @@ class Gateway:
         if recorded is None:
             return None
         if recorded.prompt == request.text:
+            if recorded.status == "too_long":
+                return "", Reply(None, (request.call,), reason=recorded.reason, too_long=True)
             return recorded.reply, _read(recorded.reply, request.call, read)
         if request.call >= self._acknowledged:
             return None
@@ -208,13 +220,21 @@ class Gateway:
 
     def _send(self, request: Request, repaired: int | None, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]]:
         start = time.perf_counter()
-        message = self._invoke(request)
-        text, usage = str(message.text), message.usage_metadata or {}
-        reply = _read(text, request.call, read)
+        text = ""
+        usage: Mapping[str, Any] = {}
+        status: ExchangeStatus = "too_long"
+        try:
+            message = self._invoke(request)
+        except PromptTooLong as error:
+            reply: Reply[T] = Reply(None, (request.call,), reason=f"the prompt is too long: {error}", too_long=True)
+        else:
+            text, usage = str(message.text), message.usage_metadata or {}
+            reply = _read(text, request.call, read)
+            status = "invalid" if reply.value is None else "ok"
         self._ledger.append(
             Exchange(
                 call=request.call,
-                status="invalid" if reply.value is None else "ok",
+                status=status,
                 prompt=request.text,
                 reply=text,
                 model=self._backend.name,
@@ -235,6 +255,8 @@ class Gateway:
         try:
             return self._attempt(request)
         except Exception as error:
+            if self._backend.too_long(error):
+                raise PromptTooLong(str(error)[:_QUOTED_CHARS]) from error
             if not self._backend.transient(error):
                 raise ModelUnavailable(f"The model {self._backend.name} refused a request: {_text(error)}") from error
             if not self._backend.recover():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from agentopt.errors import ModelUnavailable
 from agentopt.llm.gateway import Request
 from agentopt.llm.settings import ModelSettings
+
+_TOO_LONG = re.compile(r"context[ _](length|size|window)|prompt is too long|maximum model length", re.IGNORECASE)
 
 
 class OpenAIBackend:
@@ -58,6 +61,12 @@ class OpenAIBackend:
         kinds = (openai.APIConnectionError, openai.APITimeoutError, openai.RateLimitError, openai.InternalServerError)
         malformed = (ValueError, TypeError, LookupError, AttributeError)  # what the client raises for such an answer
         return isinstance(error, (*kinds, *malformed, httpx.TransportError, ConnectionError, TimeoutError))
+
+    def too_long(self, error: Exception) -> bool:
+        """Whether the endpoint refused a request for its length; each server has its own words for that."""
+        import openai
+
+        return isinstance(error, openai.BadRequestError) and _TOO_LONG.search(str(error)) is not None
 
     def recover(self) -> bool:
         """A foreign endpoint cannot be started again from here."""

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from agentopt.errors import UsageError
-from agentopt.llm.gateway import Request
+from agentopt.llm.gateway import PromptTooLong, Request
 
 PREFIX = "scripted:"
 Script = Callable[[str, Mapping[str, Any]], object]
@@ -71,6 +71,10 @@ class ScriptedBackend:
     def transient(self, error: Exception) -> bool:
         """A delay beyond the timeout counts as an error of transport; an error of the script does not."""
         return isinstance(error, (TimeoutError, ConnectionError))
+
+    def too_long(self, error: Exception) -> bool:
+        """Whether the script says so, by raising PromptTooLong."""
+        return isinstance(error, PromptTooLong)
 
     def recover(self) -> bool:
         """There is nothing to bring back."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from agentopt.llm.models import pull
 from agentopt.llm.openai import OpenAIBackend
 from agentopt.llm.settings import ModelSettings
-from agentopt.llm.vllm import Server, ensure_server
+from agentopt.llm.vllm import Server, ServerOptions, ensure_server
 
 
 def start_server(settings: ModelSettings, folder: Path, say: Callable[[str], None]) -> Server:
     """Returns a running server for the model, fetched and started where that is needed; its log is in `folder`."""
     model, log = pull(settings.name, say), folder / "vllm.log"
     say(f"Starting vLLM with {model.name} (log: {log}) ...")
-    return ensure_server(model, log=log)
+    return ensure_server(model, log=log, options=ServerOptions(context=settings.context))
 
 
 class ServedBackend(OpenAIBackend):

@@ -24,6 +24,11 @@ class ModelSettings(BaseModel):
     base_url: str | None = Field(None, description="An OpenAI-compatible endpoint to use instead of a local server.")
     temperature: float = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(512, ge=1, description="The longest reply, in tokens.")
+    context: int = Field(
+        8192,
+        ge=256,
+        description="Prompt and reply together, in tokens, for a model served here; cut to its own.",
+    )
     timeout: float = Field(300.0, gt=0, description="Seconds to wait for one reply.")
     retries: int = Field(3, ge=0, description="Further attempts after an error of transport, with growing pauses.")
     concurrency: int = Field(8, ge=1, description="Requests in flight at a time.")

@@ -19,9 +19,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from agentopt.errors import ModelUnavailable, UsageError
+from agentopt.errors import UsageError
 from agentopt.llm.convert import hide_broken_vision
-from agentopt.llm.gateway import Request
+from agentopt.llm.gateway import PromptTooLong, Request
 from agentopt.llm.models import LocalModel
 from agentopt.llm.settings import ModelSettings
 
@@ -111,6 +111,10 @@ class TransformersBackend:
         """Nothing between this process and itself fails by chance."""
         return False
 
+    def too_long(self, error: Exception) -> bool:
+        """Whether the prompt left no room for a reply."""
+        return isinstance(error, PromptTooLong)
+
     def recover(self) -> bool:
         """There is nothing to start again."""
         return False
@@ -181,7 +185,7 @@ def _reply(engine: _Engine, ask: _Ask) -> _Reply:
     length = int(inputs["input_ids"].shape[1])
     room = ask.max_tokens if engine.context is None else min(ask.max_tokens, engine.context - length)
     if room < 1:
-        raise ModelUnavailable(f"The prompt has {length} tokens; this model takes at most {engine.context}.")
+        raise PromptTooLong(f"it has {length} tokens, and the model takes at most {engine.context}")
     options: dict[str, Any] = {"max_new_tokens": room, "eos_token_id": engine.stops, "pad_token_id": engine.stops[0]}
     # What is not asked for is switched off, so that the checkpoint's own sampling settings play no part.
     options |= {"repetition_penalty": 1.0, "do_sample": ask.temperature > 0}

@@ -42,6 +42,11 @@ class MethodOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    reply_tokens: ClassVar[int] = 512
+    """The longest reply that the method needs, where the user says nothing."""
+    context: ClassVar[int] = 8192
+    """The tokens of prompt and reply together that it needs, where the user says nothing."""
+
     @property
     def needs_model(self) -> bool:
         """Whether the method asks a language model with these options."""

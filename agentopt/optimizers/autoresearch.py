@@ -8,7 +8,7 @@ code, which no published system has. Whether a version is kept is `agentopt.code
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from agentopt.code.keeper import AGAIN, SECOND, Experiment, Keeper, KeepRule, Ve
 from agentopt.code.literals import write_literals
 from agentopt.code.tunable import changed_numbers, tunable
 from agentopt.errors import ModelUnavailable
-from agentopt.llm.gateway import Gateway, Read, ReplyError
+from agentopt.llm.gateway import Gateway, Read, Reply, ReplyError
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
 from agentopt.optimizers.local import incumbent_step
@@ -36,6 +36,9 @@ _ERROR_CHARS = 1500
 
 class AutoresearchOptions(MethodOptions, KeepRule):
     """The options of the code agent; when a version is kept is among them."""
+
+    reply_tokens: ClassVar[int] = 2048
+    context: ClassVar[int] = 32768
 
     sampler: Literal["llm", "incumbent"] = Field(
         "llm",
@@ -101,6 +104,8 @@ class Autoresearch:
         self._untuned = 0
         """Edits since the last tuning."""
         self._tokens = 0
+        self._recent = options.recent
+        """How many experiments a prompt shows; fewer once one did not fit into the model's context."""
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns second runs that are due, then tuning trials, then edits of the best version, asked for together."""
@@ -209,7 +214,6 @@ class Autoresearch:
         """Returns `n` edits of a version by the model; with `error`, of one that crashed."""
         if n == 0:
             return []
-        assert self._gateway is not None
         version, role = self._keeper.versions[number], "fix" if error else "edit"
 
         def read(reply: str) -> Read[Edit]:
@@ -219,9 +223,8 @@ class Autoresearch:
                 raise ReplyError(f"this version has been run before ({known}); change something else")
             return found
 
-        prompt = render(self._options.prompt, self._variables(number, error))
         made = []
-        for reply in self._gateway.ask(prompt, read, n=n, view={"text": version.text, "error": error}):
+        for reply in self._replies(number, error, read, n):
             note: dict[str, Json] = {"calls": list(reply.calls)}
             if reply.issues:
                 note["issues"] = list(reply.issues)
@@ -233,6 +236,17 @@ class Autoresearch:
             else:
                 made.append(self._suggest(replace(reply.value, parent=number), Origin.LLM, role, note))
         return made
+
+    def _replies(self, number: int | None, error: str, read: Callable[[str], Read[Edit]], n: int) -> list[Reply[Edit]]:
+        """Returns `n` replies of the model; a prompt that is too long for it is asked again with fewer experiments."""
+        assert self._gateway is not None
+        view = {"text": self._keeper.versions[number].text, "error": error}
+        while True:
+            prompt = render(self._options.prompt, self._variables(number, error))
+            replies = self._gateway.ask(prompt, read, n=n, view=view)
+            if self._recent == 0 or not any(reply.too_long for reply in replies):
+                return replies
+            self._recent //= 2
 
     def _step(self, origin: Origin, role: str, note: Mapping[str, Json]) -> Suggestion:
         """Returns a Gaussian step of the numbers in the best version, or in the first one where it has none."""
@@ -269,9 +283,7 @@ class Autoresearch:
             "version": "the first version" if number is None else f"version {number}",
             "value": _number(objective.loss(keeper.versions[number].mean)),
             "noise": _number(keeper.noise),
-            "experiments": [
-                self._line(experiment) for experiment in stable_window(keeper.experiments, self._options.recent)
-            ],
+            "experiments": [self._line(experiment) for experiment in stable_window(keeper.experiments, self._recent)],
             "error": error[-_ERROR_CHARS:],
         }
 

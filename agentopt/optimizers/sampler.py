@@ -244,6 +244,8 @@ def _choice_modes(space: SearchSpace, state: Mapping[str, Json]) -> dict[str, Va
 
 def stable_window(rows: Sequence[T], recent: int) -> Sequence[T]:
     """Returns the last rows, from `recent` to twice as many: the first of them moves only every `recent` rows."""
+    if recent == 0:
+        return ()
     return rows[max(0, (len(rows) // recent - 1) * recent) :]
 
 

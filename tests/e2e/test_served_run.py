@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 
 from agentopt.journal import read_history
 from agentopt.ledger import read_ledger
+from agentopt.llm import ModelSettings, open_gateway
+from agentopt.llm.gateway import Read
 from agentopt.trial import Origin
 
 MORTAL = Path(__file__).with_name("mortal_vllm.py")
@@ -29,6 +32,16 @@ def agentopt(*arguments, cwd, env=None):
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.served
+def test_the_real_server_says_that_a_prompt_is_too_long(served_model, tmp_path):
+    settings = ModelSettings(name=served_model.served_name, base_url=served_model.base_url, max_tokens=64)
+    with contextlib.closing(open_gateway(settings, tmp_path, 0, print)) as gateway:
+        (much,) = gateway.ask("one two three " * 4000, Read)
+        (little,) = gateway.ask("Say one.", Read)
+    assert (much.too_long, little.too_long) == (True, False)
+    assert "maximum context length is 8192 tokens" in much.reason
 
 
 @pytest.mark.served

@@ -11,7 +11,7 @@ import pytest
 from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch, UsageError
 from agentopt.ledger import read_ledger
 from agentopt.llm import ModelSettings, open_gateway
-from agentopt.llm.gateway import Gateway, Read, ReplyError
+from agentopt.llm.gateway import Gateway, PromptTooLong, Read, ReplyError
 from agentopt.llm.scripted import ScriptedBackend
 
 SETTINGS = ModelSettings(name="scripted:test", retries=2, timeout=0.2)
@@ -107,6 +107,24 @@ def test_an_error_that_is_not_of_transport_is_not_tried_again(tmp_path):
     with pytest.raises(ModelUnavailable, match="bug in the script"):
         gateway(tmp_path, script).ask("How many?", number)
     assert len(calls) == 1
+
+
+def test_a_prompt_that_does_not_fit_is_a_reply_that_says_so_now_and_after_a_resume(tmp_path):
+    def script(prompt, view):
+        if len(prompt) > 20:
+            raise PromptTooLong("it has 21 tokens, and the model takes at most 20")
+        return "5"
+
+    asked = gateway(tmp_path, script)
+    (long,) = asked.ask("How many are there of them?", number)
+    (short,) = asked.ask("How many?", number)
+    assert (long.value, long.too_long, long.calls) == (None, True, (0,))
+    assert long.reason == "the prompt is too long: it has 21 tokens, and the model takes at most 20"
+    assert (short.value, short.too_long) == (5, False)
+    assert [e.status for e in read_ledger(tmp_path)] == ["too_long", "ok"]
+
+    again = Gateway(ScriptedBackend("scripted:test", script), tmp_path, SETTINGS, seed=1, acknowledged=2)
+    assert again.ask("How many are there of them?", number) == [long]
 
 
 def test_many_replies_are_asked_for_at_once_and_keep_their_order(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from agentopt.code.literals import read_literals
 from agentopt.errors import ModelUnavailable
 from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway
+from agentopt.llm.gateway import Gateway, PromptTooLong
 from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.autoresearch import Autoresearch, AutoresearchOptions
 from agentopt.protocols import Code, Objective, Problem
@@ -137,6 +137,32 @@ def test_unusable_replies_fall_back_or_stop(tmp_path):
     assert made[1].edit.text != TEXT
     with pytest.raises(ModelUnavailable, match="fallback=stop"):
         drive(agent(tmp_path / "b", lambda *_: "No.", fallback="stop"), 3)
+
+
+def test_a_prompt_that_is_too_long_is_asked_again_with_fewer_experiments(tmp_path):
+    shown = []
+
+    def script(prompt, view):
+        lines = re.findall(r"^\d+\. (?:keep|discard|again|crash)", prompt, re.MULTILINE)
+        shown.append(len(lines))
+        if len(lines) > 3:
+            raise PromptTooLong("no room")
+        value = read_literals(view["text"]).values["DEPTH"]
+        return block(f"DEPTH = {value}", f"DEPTH = {value % 8 + 1}", f"depth {len(shown)}")
+
+    search = agent(tmp_path, script, recent=8, noise_floor=0.001)
+    suggestions = drive(search, 9)
+    assert max(shown) > 3
+    assert {s.origin for s in suggestions[:5]} == {Origin.LLM}
+    assert all(count <= 3 for count in shown[-2:])
+
+
+def test_a_prompt_that_never_fits_falls_back(tmp_path):
+    def script(prompt, view):
+        raise PromptTooLong("no room")
+
+    suggestions = drive(agent(tmp_path, script, noise_floor=0.001), 2)
+    assert [s.note["reason"] for s in suggestions] == ["the prompt is too long: no room"] * 2
 
 
 def test_the_control_needs_no_model():

@@ -99,7 +99,7 @@ def ledger_figure(report: RunReport) -> Figure:
     reply = [exchange.completion_tokens for exchange in report.exchanges]
     axes.bar(calls, prompt, color=OKABE_ITO[5], label="prompt tokens")
     axes.bar(calls, reply, bottom=prompt, color=OKABE_ITO[1], label="completion tokens")
-    for status, marker in (("invalid", "x"), ("error", "*")):
+    for status, marker in (("invalid", "x"), ("too_long", "_"), ("error", "*")):
         bad = [i for i in calls if report.exchanges[i].status == status]
         if bad:
             axes.plot(

@@ -114,7 +114,7 @@ def ledger(report: RunReport) -> Any:
         {**bar, "name": "prompt tokens", "y": prompt, "marker": {"color": "#56B4E9"}},
         {**bar, "name": "completion tokens", "y": reply, "marker": {"color": "#D55E00"}},
     ]
-    for status, symbol in (("invalid", "x-thin"), ("error", "asterisk")):
+    for status, symbol in (("invalid", "x-thin"), ("too_long", "line-ew"), ("error", "asterisk")):
         bad = [i for i in calls if report.exchanges[i].status == status]
         if bad:
             marker = {"symbol": symbol, "size": 9, "line": {"width": 2, "color": INK}}
