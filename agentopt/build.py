@@ -149,6 +149,10 @@ def plan(
         raise UsageError(
             f"{config.method} edits code, and {config.task} has none. Tasks with code: {', '.join(code_folders())}."
         )
+    if (why_not := getattr(task, "why_not", None)) is not None and (reason := why_not()):
+        raise UsageError(f"Task {config.task} cannot run here: {reason}")
+    if warning := getattr(task, "warning", ""):
+        say(warning)
     if config.trials is None and config.budget is None:
         config = config.model_copy(update={"trials": trials})
     model = _model(config, options, settings.get("model"), say)

@@ -14,6 +14,7 @@ from typing import Literal
 import psutil
 
 from agentopt.config import PACKAGES, installed
+from agentopt.lm import NEEDED
 from agentopt.optimizers.extras import EXTRAS
 from agentopt.paths import cache_dir
 
@@ -48,6 +49,7 @@ def examine(runs_dir: Path) -> list[Finding]:
         *_models(),
         *_servers(),
         _sklearn(),
+        _training(),
         _peers(),
         *_tiers(),
         _writable("runs", runs_dir),
@@ -102,6 +104,13 @@ def _sklearn() -> Finding:
     if find_spec("sklearn") is not None:
         return Finding("task extras", "ok", "scikit-learn is installed")
     return Finding("task extras", "note", "some built-in tasks need scikit-learn: pip install 'agentopt[tasks]'")
+
+
+def _training() -> Finding:
+    missing = [module for module in NEEDED if find_spec(module) is None]
+    if not missing:
+        return Finding("training code", "ok", f"{', '.join(NEEDED)} are installed")
+    return Finding("training code", "note", f"tasks with code need {', '.join(missing)}: pip install 'agentopt[lm]'")
 
 
 def _tiers() -> list[Finding]:

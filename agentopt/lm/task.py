@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from agentopt.code.literals import write_literals
 from agentopt.code.tunable import changed_numbers
 from agentopt.errors import UsageError, unknown
+from agentopt.lm import NEEDED
 from agentopt.lm.budget import Budget
 from agentopt.lm.corpora import Split, find_corpus
 from agentopt.lm.dataset import Dataset, Manifest, find_manifest, load_dataset
@@ -27,7 +29,7 @@ from agentopt.lm.scoring import covers_of, parameters, score
 from agentopt.lm.training import Profile, train
 from agentopt.outcomes import failure
 from agentopt.protocols import Code, Isolation, Objective
-from agentopt.sandbox import Execution, ExecutionStatus, Limits, Sandbox, Tier
+from agentopt.sandbox import Execution, ExecutionStatus, Limits, Sandbox, Tier, why_not
 from agentopt.sandbox.collector import Refused, collect
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.space import SearchSpace
@@ -35,7 +37,6 @@ from agentopt.task import FOLDER_VARIABLE
 from agentopt.trial import Edit, Outcome, Params, Status, Value
 
 PATCH = "patch.diff"
-_NEEDED = ("torch", "safetensors", "tokenizers")
 _SLACK_SECONDS = 300.0
 """What a trial may take beyond the limits of its parts: the first one builds the corpus."""
 _STATUSES = {
@@ -112,6 +113,29 @@ class CodeTask:
             "sandbox": str(self.tier),
             "edited file": str(self.source.path / self.code.file),
         }
+
+    @property
+    def warning(self) -> str:
+        """What a user must know before trials run; empty where there is nothing."""
+        if self.tier is not Tier.PROCESS:
+            return ""
+        return (
+            "tier=process isolates nothing: trials can read the held-out text and your files, and reach the network. It"
+            " is for code that you trust."
+        )
+
+    def why_not(self) -> str:
+        """Returns why no trial can run here, with the remedy; nothing where they can."""
+        if shutil.which("git") is None:
+            return f"{self.name} keeps its versions in a git repository, and git is not installed."
+        if reason := why_not(self.tier):
+            return f"{self.name} runs its trials in the sandbox tier {self.tier}, which does not work here: {reason}."
+        if self.tier is Tier.LANDLOCK and find_corpus(self.corpus).hidden:
+            return (
+                f"the corpus {self.corpus} is text that is installed here: trials in tier=landlock could read"
+                " what is held out of it. Take tier=bubblewrap, or another corpus (-t corpus=shakespeare)."
+            )
+        return ""
 
     def describe(self) -> str:
         """Returns what the task is about."""
@@ -241,7 +265,7 @@ def load_code_task(name: str, folder: Path, options: Mapping[str, Any]) -> CodeT
     for option in options:
         if option not in known:
             raise unknown(f"option of task {name}:", option, known)
-    missing = [module for module in _NEEDED if find_spec(module) is None]
+    missing = [module for module in NEEDED if find_spec(module) is None]
     if missing:
         raise UsageError(
             f"Task {name} trains a language model and needs {', '.join(missing)}: pip install 'agentopt[lm]'"

@@ -1,0 +1,38 @@
+"""Tasks with code: what is said before a trial runs where none can, or where nothing would be held out."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentopt.build import plan
+from agentopt.errors import UsageError
+from agentopt.task import load_task
+
+SETTINGS = {"method": "random", "task": "nanolm"}
+
+
+def test_installed_text_is_not_held_out_without_mounts():
+    with pytest.raises(UsageError, match=r"nanolm cannot run here: the corpus stdlib .* Take tier=bubblewrap"):
+        plan({**SETTINGS, "task_options": {"tier": "landlock"}})
+    assert "corpus=shakespeare" in load_task("nanolm", tier="landlock").why_not()
+
+
+def test_a_folder_of_the_users_is_held_out_by_landlock(tmp_path):
+    (tmp_path / "a.txt").write_text("Some text.\n" * 100)
+    reason = load_task("nanolm", tier="landlock", corpus=str(tmp_path)).why_not()
+    assert "could read" not in reason
+
+
+def test_a_tier_that_isolates_nothing_says_so():
+    said = []
+    plan({**SETTINGS, "task_options": {"tier": "process"}}, say=said.append)
+    assert [line for line in said if "isolates nothing" in line]
+    said.clear()
+    plan({**SETTINGS, "task": "sphere-5"}, say=said.append)
+    assert said == []
+
+
+def test_without_git_no_run_is_started(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="git is not installed"):
+        plan(SETTINGS)
