@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -80,6 +80,17 @@ class Request:
         return "".join([first[1], *(f"\n\n[{role}]\n{text}" for role, text in rest)])
 
 
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """One thing to be asked."""
+
+    prompt: str
+    read: Callable[[str], Read[T]]
+    """Reads a reply; raises ReplyError for one that cannot be read."""
+    schema: Mapping[str, Any] | None = None
+    view: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Backend(Protocol):
     """A LangChain chat model and how to ask it."""
 
@@ -144,17 +155,21 @@ class Gateway:
         n: int = 1,
         view: Mapping[str, Any] | None = None,
     ) -> list[Reply[T]]:
-        """Returns `n` independent replies to a prompt, each read by `read` (which raises ReplyError).
+        """Returns `n` independent replies to one question: see `ask_all`."""
+        return self.ask_all([Question(prompt, read, schema, view or {})] * n)
+
+    def ask_all(self, questions: Sequence[Question[T]]) -> list[Reply[T]]:
+        """Returns the reply to each question.
 
         The requests run concurrently; those whose reply cannot be read are sent once more with the reason. A prompt
         that does not fit into the model's context is a reply without a value that says so. Raises ModelUnavailable when
         no reply can be had, OutOfTime when none came in the time that is left.
         """
-        requests = [self._request((("user", prompt),), schema, view) for _ in range(n)]
-        first = self._exchange(requests, [None] * n, read)
+        requests = [self._request((("user", q.prompt),), q) for q in questions]
+        first = self._exchange(requests, [None] * len(requests), [q.read for q in questions])
         broken = [i for i, (_, reply) in enumerate(first) if reply.value is None and not reply.too_long]
-        repairs = [self._request(self._repair(requests[i], *first[i]), schema, view) for i in broken]
-        second = self._exchange(repairs, [requests[i].call for i in broken], read)
+        repairs = [self._request(self._repair(requests[i], *first[i]), questions[i]) for i in broken]
+        second = self._exchange(repairs, [requests[i].call for i in broken], [questions[i].read for i in broken])
         replies = [reply for _, reply in first]
         for i, (_, reply) in zip(broken, second, strict=True):
             calls = replies[i].calls + reply.calls
@@ -166,28 +181,23 @@ class Gateway:
         self._ledger.close()
         self._backend.close()
 
-    def _request(
-        self,
-        messages: tuple[tuple[str, str], ...],
-        schema: Mapping[str, Any] | None,
-        view: Mapping[str, Any] | None,
-    ) -> Request:
+    def _request(self, messages: tuple[tuple[str, str], ...], question: Question[T]) -> Request:
         call, self._next = self._next, self._next + 1
         seed = int(np.random.SeedSequence([self._seed, 2, call]).generate_state(1)[0] >> 1)
-        return Request(messages, schema, seed, call, view or {}, self._settings)
+        return Request(messages, question.schema, seed, call, question.view, self._settings)
 
     def _repair(self, request: Request, text: str, reply: Reply[T]) -> tuple[tuple[str, str], ...]:
         quoted = text if len(text) <= _QUOTED_CHARS else text[:_QUOTED_CHARS] + " ..."
         return (*request.messages, ("assistant", quoted), ("user", render("llm/repair", {"reason": reply.reason})))
 
     def _exchange(
-        self, requests: Sequence[Request], repairs: Sequence[int | None], read: Callable[[str], Read[T]]
+        self, requests: Sequence[Request], repairs: Sequence[int | None], reads: Sequence[Callable[[str], Read[T]]]
     ) -> list[tuple[str, Reply[T]]]:
         """Returns each request's text and reply; the recorded ones without asking."""
-        found = [self._recall(request, read) for request in requests]
+        found = [self._recall(request, read) for request, read in zip(requests, reads, strict=True)]
         sends = [
             partial(self._send, request, repaired, read)
-            for request, repaired, known in zip(requests, repairs, found, strict=True)
+            for request, repaired, read, known in zip(requests, repairs, reads, found, strict=True)
             if known is None
         ]
         start = time.perf_counter()
