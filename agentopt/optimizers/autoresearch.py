@@ -24,7 +24,7 @@ from agentopt.llm.gateway import Gateway, Read, Reply, ReplyError
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
 from agentopt.optimizers.local import incumbent_step
-from agentopt.optimizers.sampler import stable_window
+from agentopt.optimizers.wording import stable_window
 from agentopt.prompts import render
 from agentopt.protocols import Code, Problem
 from agentopt.trial import Edit, Json, Origin, Params, Suggestion, Trial, Value

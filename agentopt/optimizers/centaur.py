@@ -16,8 +16,10 @@ from pydantic import Field, model_validator
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
 from agentopt.optimizers.evolution import Slot
-from agentopt.optimizers.sampler import Duplicates, PromptStyle, Proposal, SamplerName, Seen, make_sampler
+from agentopt.optimizers.sampler import SamplerName, make_sampler
+from agentopt.optimizers.seen import Duplicates, Proposal, Seen
 from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share, score
+from agentopt.optimizers.wording import PromptStyle
 from agentopt.protocols import Problem
 from agentopt.trial import Json, Origin, Suggestion, Trial, Value
 

@@ -11,7 +11,9 @@ from pydantic import Field
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.local import incumbent_step
-from agentopt.optimizers.sampler import Duplicates, PromptStyle, Proposal, SamplerName, Seen, make_sampler
+from agentopt.optimizers.sampler import SamplerName, make_sampler
+from agentopt.optimizers.seen import Duplicates, Proposal, Seen
+from agentopt.optimizers.wording import PromptStyle
 from agentopt.protocols import Problem
 from agentopt.trial import Json, Origin, Suggestion, Trial
 

@@ -15,7 +15,7 @@ from agentopt.llm.gateway import Gateway
 from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
 from agentopt.optimizers.llm import LlmOptions, LlmSearch
-from agentopt.optimizers.sampler import Seen
+from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, score
 from agentopt.protocols import Objective, Problem
 from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace

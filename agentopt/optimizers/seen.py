@@ -1,0 +1,77 @@
+"""What a search has been told: its trials, the incumbent, and which configurations are new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from agentopt.errors import ModelUnavailable
+from agentopt.space import Cube, SearchSpace
+from agentopt.trial import Json, Params, Trial, Value, best_trial
+
+Duplicates: TypeAlias = Literal["fallback", "run"]
+_NEIGHBOURS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a sampler proposes: a configuration, or none and the reason."""
+
+    params: dict[str, Value] | None
+    reason: str = ""
+    note: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Seen:
+    """The trials that a search has been told, and what they say."""
+
+    space: SearchSpace
+    trials: list[Trial] = field(default_factory=list)
+    _keys: set[tuple[Value, ...]] = field(default_factory=set)
+    _points: list[Cube] = field(default_factory=list)
+
+    def add(self, trial: Trial) -> None:
+        """Takes a finished trial, in minimised values."""
+        self.trials.append(trial)
+        self._keys.add(self.space.key(trial.params))
+
+    def refuse(self, proposal: Proposal, *, duplicates: Duplicates, fallback: str) -> str:
+        """Returns why a proposal is not to be run, or nothing: then it counts as a trial, not to be repeated.
+
+        Raises ModelUnavailable for a reply that could not be read where `fallback` is `stop`.
+        """
+        if proposal.params is None:
+            if fallback == "stop":
+                raise ModelUnavailable(f"The model's reply could not be used ({proposal.reason}), and fallback=stop.")
+            return proposal.reason
+        key = self.space.key(self.space.repair(proposal.params))
+        if duplicates == "fallback" and key in self._keys:
+            return "duplicate"
+        self._keys.add(key)
+        return ""
+
+    def neighbourhood(self, params: Params) -> float:
+        """Returns how the three trials nearest to a configuration rank among all, on average: from 0, best, to 1.
+
+        Near is what has a small distance after Gower (Biometrics 27, 1971): the sum of the differences in the unit
+        cube, 1 for choices that are not the same. Failed trials rank last together; without trials it is a half.
+        """
+        if not self.trials:
+            return 0.5
+        self._points += [self.space.encode(trial.params) for trial in self.trials[len(self._points) :]]
+        apart = np.abs(np.array(self._points) - self.space.encode(params))
+        choices = self.space.choice_mask
+        apart[:, choices] = apart[:, choices] > 0
+        nearest = np.argsort(apart.sum(axis=1), kind="stable")[:_NEIGHBOURS]
+        losses = np.array([trial.value if trial.complete else np.inf for trial in self.trials])
+        ranks = [(np.sum(losses < losses[i]) + np.sum(losses <= losses[i]) + 1) / 2 for i in nearest]
+        return float(np.mean(ranks)) / (len(losses) + 1)
+
+    @property
+    def incumbent(self) -> Trial | None:
+        """The best trial so far."""
+        return best_trial(self.trials)
