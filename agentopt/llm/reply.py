@@ -35,7 +35,12 @@ def read_configuration(text: str, space: SearchSpace) -> Read[dict[str, Value]]:
     wrong number of values, values of another type, values that are not finite, choices that do not exist.
     """
     issues: list[str] = []
-    found = _unwrap(_first_json(text, issues), space)
+    return Read(configuration_of(first_json(text, issues), space, issues), tuple(issues))
+
+
+def configuration_of(found: Any, space: SearchSpace, issues: list[str]) -> dict[str, Value]:
+    """Returns the configuration that a JSON value holds, as `read_configuration` does, and adds to the issues."""
+    found = _unwrap(found, space)
     if isinstance(found, Mapping):
         given = _by_name(found, space, issues)
     elif isinstance(found, Sequence) and not isinstance(found, str):
@@ -44,10 +49,10 @@ def read_configuration(text: str, space: SearchSpace) -> Read[dict[str, Value]]:
         given = dict(zip(space.names, found, strict=True))
     else:
         raise ReplyError(f"a {type(found).__name__} where a configuration was asked for")
-    return Read({p.name: _value(p, given[p.name], issues) for p in space.parameters}, tuple(issues))
+    return {p.name: _value(p, given[p.name], issues) for p in space.parameters}
 
 
-def _first_json(text: str, issues: list[str]) -> Any:
+def first_json(text: str, issues: list[str]) -> Any:
     """Returns the first JSON object or array of a text that may stand in prose or a code fence."""
     if not text.strip():
         raise ReplyError("the reply is empty")

@@ -1,0 +1,126 @@
+"""Reads several candidates out of one reply: configurations, each with the objective values that the model predicts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentopt.llm.gateway import Read, ReplyError
+from agentopt.llm.reply import KEY, Form, configuration_of, first_json
+from agentopt.space import SearchSpace
+from agentopt.trial import Value
+
+LIST = "candidates"
+PREDICTED = "predicted"
+_CLIPPED = "clipped:"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One candidate as the model wrote it."""
+
+    params: dict[str, Value]
+    predicted: tuple[float, ...] | None
+    """The values that the model expects, one for each objective, in the task's units; None where it gave none."""
+    outside: bool
+    """Whether a value lay outside its range and was clipped to it."""
+
+
+def candidates_schema(space: SearchSpace, form: Form, count: int, predicted: int) -> dict[str, Any]:
+    """Returns the JSON schema of a reply with `count` candidates of a space, each with `predicted` values or none."""
+    properties: dict[str, Any] = {KEY: space.json_schema(form)}
+    number = {"type": "number"}
+    if predicted == 1:
+        properties[PREDICTED] = number
+    elif predicted:
+        properties[PREDICTED] = {"type": "array", "items": number, "minItems": predicted, "maxItems": predicted}
+    item = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {LIST: {"type": "array", "items": item, "minItems": count, "maxItems": count}},
+        "required": [LIST],
+        "additionalProperties": False,
+    }
+
+
+def read_candidates(text: str, space: SearchSpace, objectives: int) -> Read[tuple[Draft, ...]]:
+    """Returns the candidates that a reply holds, at least one; those that cannot be read are issues.
+
+    A reply that was cut short gives the candidates that were complete. `objectives` is how many values a prediction
+    has; one with another number of them, or that are not finite, is left out. Raises ReplyError where no candidate can
+    be read, with the reason for the first.
+    """
+    issues: list[str] = []
+    drafts: list[Draft] = []
+    reasons: list[str] = []
+    for item in _items(text, issues):
+        own: list[str] = []
+        try:
+            params = configuration_of(item.get(KEY, item) if isinstance(item, Mapping) else item, space, own)
+        except ReplyError as error:
+            reasons.append(str(error))
+            issues.append("unreadable")
+            continue
+        predicted = _predicted(item, objectives) if objectives else None
+        if objectives and predicted is None:
+            issues.append("no_prediction")
+        outside = any(issue.startswith(_CLIPPED) for issue in own)
+        issues += [issue for issue in own if not issue.startswith("unknown:")]
+        drafts.append(Draft(params, predicted, outside))
+    if not drafts:
+        raise ReplyError(reasons[0] if reasons else "it holds no candidates")
+    return Read(tuple(drafts), tuple(issues))
+
+
+def _items(text: str, issues: list[str]) -> list[Any]:
+    """Returns what stands where candidates are expected."""
+    try:
+        found = first_json(text, issues)
+    except ReplyError:
+        found = None
+    if isinstance(found, Mapping) and isinstance(found.get(LIST), list):
+        return list(found[LIST])
+    if isinstance(found, list) and found and all(isinstance(item, (list, Mapping)) for item in found):
+        return list(found)
+    # One configuration without the list around it, or a list that was cut short.
+    whole = list(_objects(text))
+    if len(whole) > 1 or (found is None and whole):
+        issues.append("cut")
+        return whole
+    if found is None:
+        first_json(text, issues)  # raises the reason
+    return [found]
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """Yields the JSON objects of a text that hold a configuration, whatever stands around them."""
+    decoder, at = json.JSONDecoder(), 0
+    while (at := text.find("{", at)) >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        if isinstance(value, Mapping) and KEY in value:
+            yield value
+        at = end
+
+
+def _predicted(item: Any, objectives: int) -> tuple[float, ...] | None:
+    given: Any = item.get(PREDICTED) if isinstance(item, Mapping) else None
+    values: list[Any] = [given]
+    if isinstance(given, (list, Mapping)):
+        values = list(given.values() if isinstance(given, Mapping) else given)
+    try:
+        numbers = tuple(float(value) for value in values if not isinstance(value, bool))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if len(numbers) == objectives and all(map(math.isfinite, numbers)) else None
