@@ -38,9 +38,11 @@ lint: $(VENV)/.ready ## Checks style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.ready ## Prints the benchmarks: throughput beside Optuna's, start-up times.
+bench: setup ## Prints the benchmarks: throughput beside Optuna's, start-up times, what a sandbox and a trial in one cost.
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/sandbox.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/trial_overhead.py
 
 clean: ## Removes .venv and what the tools left; runs/ stays.
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

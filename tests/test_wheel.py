@@ -69,3 +69,9 @@ def test_a_prompt_in_the_working_directory_wins(installed, tmp_path):
     flags = ["--task", "sphere-3", "--model", "scripted:r.jsonl", "--trials", "4", "--name", "x", "--quiet"]
     run(installed, "-m", "agentopt", "run", "llm", *flags, cwd=tmp_path)
     assert '"MINE ' in (tmp_path / "runs" / "x" / "llm.jsonl").read_text()
+
+
+def test_it_carries_the_code_that_agents_edit(installed, tmp_path):
+    code = "import agentopt.task as t; print(*sorted(p.name for p in t.code_folders()['nanolm'].iterdir() if p.is_file()))"
+    names = run(installed, "-c", code, cwd=tmp_path).split()
+    assert {"train.py", "prepare.py", "program.md", "sandbox.toml"} <= set(names)
