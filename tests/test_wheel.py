@@ -72,6 +72,6 @@ def test_a_prompt_in_the_working_directory_wins(installed, tmp_path):
 
 
 def test_it_carries_the_code_that_agents_edit(installed, tmp_path):
-    code = "import agentopt.task as t; print(*sorted(p.name for p in t.code_folders()['nanolm'].iterdir() if p.is_file()))"
+    code = "import agentopt.task as t; print(*(path.name for path in t.code_folders()['nanolm'].iterdir()))"
     names = run(installed, "-c", code, cwd=tmp_path).split()
     assert {"train.py", "prepare.py", "program.md", "sandbox.toml"} <= set(names)
