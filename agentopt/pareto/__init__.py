@@ -1,0 +1,18 @@
+"""Several objectives, all minimised: fronts, hypervolume, and other measures of a front."""
+
+from agentopt.pareto.fronts import front_mask, front_ranks
+from agentopt.pareto.hypervolume import choose_batch, contributions, hypervolume, improvements
+from agentopt.pareto.quality import attainment, epsilon, estimated_reference, igd_plus
+
+__all__ = [
+    "attainment",
+    "choose_batch",
+    "contributions",
+    "epsilon",
+    "estimated_reference",
+    "front_mask",
+    "front_ranks",
+    "hypervolume",
+    "igd_plus",
+    "improvements",
+]
