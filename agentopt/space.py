@@ -420,11 +420,14 @@ class SearchSpace(_Definition):
         `object` has one property per parameter; `array` has the values alone, in the space's order, which costs a
         language model fewer tokens.
         """
-        schemas = [parameter.schema() for parameter in self.parameters]
+        return self.with_schemas(form, [parameter.schema() for parameter in self.parameters])
+
+    def with_schemas(self, form: Literal["object", "array"], schemas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Returns `json_schema` with other schemas of the parameters, such as those of a part of the space."""
         if form == "array":
             return {
                 "type": "array",
-                "prefixItems": schemas,
+                "prefixItems": list(schemas),
                 "items": False,
                 "minItems": len(schemas),
                 "maxItems": len(schemas),

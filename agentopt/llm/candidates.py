@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentopt.llm.gateway import Read, ReplyError
-from agentopt.llm.reply import KEY, Form, configuration_of, first_json
+from agentopt.llm.reply import KEY, configuration_of, first_json
 from agentopt.space import SearchSpace
 from agentopt.trial import Value
 
@@ -29,9 +29,12 @@ class Draft:
     """Whether a value lay outside its range and was clipped to it."""
 
 
-def candidates_schema(space: SearchSpace, form: Form, count: int, predicted: int) -> dict[str, Any]:
-    """Returns the JSON schema of a reply with `count` candidates of a space, each with `predicted` values or none."""
-    properties: dict[str, Any] = {KEY: space.json_schema(form)}
+def candidates_schema(configuration: Mapping[str, Any], count: int, predicted: int) -> dict[str, Any]:
+    """Returns the JSON schema of a reply with `count` candidates, each with `predicted` values or none.
+
+    `configuration` is the schema of one of them, see `SearchSpace.json_schema`.
+    """
+    properties: dict[str, Any] = {KEY: dict(configuration)}
     number = {"type": "number"}
     if predicted == 1:
         properties[PREDICTED] = number
@@ -69,7 +72,8 @@ def read_candidates(text: str, space: SearchSpace, objectives: int) -> Read[tupl
             reasons.append(str(error))
             issues.append("unreadable")
             continue
-        predicted = _predicted(item, objectives) if objectives else None
+        given = item.get(PREDICTED) if isinstance(item, Mapping) else None
+        predicted = _numbers(given, objectives) if objectives else None
         if objectives and predicted is None:
             issues.append("no_prediction")
         outside = any(issue.startswith(_CLIPPED) for issue in own)
@@ -78,6 +82,24 @@ def read_candidates(text: str, space: SearchSpace, objectives: int) -> Read[tupl
     if not drafts:
         raise ReplyError(reasons[0] if reasons else "it holds no candidates")
     return Read(tuple(drafts), tuple(issues))
+
+
+def read_predictions(text: str, count: int, objectives: int) -> Read[tuple[tuple[float, ...], ...]]:
+    """Returns the values that a reply predicts for `count` candidates, `objectives` for each.
+
+    Raises ReplyError where they are not as many, or not finite numbers.
+    """
+    issues: list[str] = []
+    found = first_json(text, issues)
+    given = found.get(PREDICTED) if isinstance(found, Mapping) else found
+    items = given if isinstance(given, list) else [given]
+    if count == 1 and objectives > 1 and len(items) == objectives and not isinstance(items[0], (list, Mapping)):
+        items = [items]
+    read = [_numbers(item, objectives) for item in items]
+    values = tuple(numbers for numbers in read if numbers is not None)
+    if len(read) != count or len(values) != count:
+        raise ReplyError(f"{len(values)} predictions that can be read, for {count} configurations")
+    return Read(values, tuple(issues))
 
 
 def _items(text: str, issues: list[str]) -> list[Any]:
@@ -114,8 +136,8 @@ def _objects(text: str) -> Iterator[Any]:
         at = end
 
 
-def _predicted(item: Any, objectives: int) -> tuple[float, ...] | None:
-    given: Any = item.get(PREDICTED) if isinstance(item, Mapping) else None
+def _numbers(given: Any, objectives: int) -> tuple[float, ...] | None:
+    """Returns the values that stand for one prediction; None where they are not as many finite numbers."""
     values: list[Any] = [given]
     if isinstance(given, (list, Mapping)):
         values = list(given.values() if isinstance(given, Mapping) else given)

@@ -33,6 +33,9 @@ METHODS = {
     "pymoo-nsga2": "agentopt.optimizers.pymoo_nsga2:PymooNsga2",
     "llm": "agentopt.optimizers.llm:LlmSearch",
     "centaur": "agentopt.optimizers.centaur:Centaur",
+    "hollm": "agentopt.optimizers.hollm:Hollm",
+    "llambo": "agentopt.optimizers.llambo:Llambo",
+    "opro": "agentopt.optimizers.opro:Opro",
     "autoresearch": "agentopt.optimizers.autoresearch:Autoresearch",
 }
 
@@ -44,6 +47,8 @@ class MethodOptions(BaseModel):
 
     reply_tokens: ClassVar[int] = 512
     """The longest reply that the method needs, where the user says nothing."""
+    temperature: ClassVar[float] = 0.7
+    """The sampling temperature of the model, where the user says nothing."""
     context: ClassVar[int] = 8192
     """The tokens of prompt and reply together that it needs, where the user says nothing."""
 

@@ -57,19 +57,38 @@ class Seen:
     def neighbourhood(self, params: Params) -> float:
         """Returns how the three trials nearest to a configuration rank among all, on average: from 0, best, to 1.
 
-        Near is what has a small distance after Gower (Biometrics 27, 1971): the sum of the differences in the unit
-        cube, 1 for choices that are not the same. Failed trials rank last together; without trials it is a half.
+        Failed trials rank last together; without trials it is a half.
         """
         if not self.trials:
             return 0.5
+        nearest = np.argsort(self.distances(params), kind="stable")[:_NEIGHBOURS]
+        losses = np.array([trial.value if trial.complete else np.inf for trial in self.trials])
+        ranks = [(np.sum(losses < losses[i]) + np.sum(losses <= losses[i]) + 1) / 2 for i in nearest]
+        return float(np.mean(ranks)) / (len(losses) + 1)
+
+    def distances(self, params: Params) -> Cube:
+        """Returns how far a configuration is from each trial, shape (trials,), after Gower (Biometrics 27, 1971).
+
+        That is the sum of the differences in the unit cube, 1 for choices that are not the same.
+        """
         self._points += [self.space.encode(trial.params) for trial in self.trials[len(self._points) :]]
         apart = np.abs(np.array(self._points) - self.space.encode(params))
         choices = self.space.choice_mask
         apart[:, choices] = apart[:, choices] > 0
-        nearest = np.argsort(apart.sum(axis=1), kind="stable")[:_NEIGHBOURS]
-        losses = np.array([trial.value if trial.complete else np.inf for trial in self.trials])
-        ranks = [(np.sum(losses < losses[i]) + np.sum(losses <= losses[i]) + 1) / 2 for i in nearest]
-        return float(np.mean(ranks)) / (len(losses) + 1)
+        total: Cube = apart.sum(axis=1)
+        return total
+
+    def knows(self, params: Params) -> bool:
+        """Whether a configuration was evaluated or taken before."""
+        return self.space.key(params) in self._keys
+
+    def take(self, params: Params) -> None:
+        """Takes a configuration that is going to be run."""
+        self._keys.add(self.space.key(params))
+
+    def ranked(self) -> list[Trial]:
+        """Returns the complete trials, best first."""
+        return sorted((t for t in self.trials if t.complete), key=lambda t: (t.value, t.id))
 
     @property
     def incumbent(self) -> Trial | None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from agentopt.llm.reply import Form
 from agentopt.optimizers.seen import Seen
-from agentopt.protocols import Problem
+from agentopt.protocols import Objective, Problem
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Params, Trial, Value
 
@@ -31,46 +31,81 @@ class PromptStyle:
     stable: bool = True
     """Shows up to twice as many recent trials, their first one moving only every `recent` trials: consecutive prompts
     then share most of their text, and the server can reuse its work on it."""
+    failures: bool = True
+    """Shows failed trials too."""
+    anonymous: bool = False
+    """Says x1, x2, ... and f1, f2, ... for the names, and nothing of what is tuned; with arrays alone."""
 
 
 def prompt_variables(
     problem: Problem, style: PromptStyle, seen: Seen, state: Mapping[str, Json], advice: Params
 ) -> dict[str, Any]:
     """Returns what a prompt file may use, every number already written out."""
-    space, objective = problem.space, problem.objectives[0]
+    space, objectives = problem.space, problem.objectives
+    names = parameter_names(space, style)
 
     def row(params: Params) -> str:
-        shown = {p.name: show(params[p.name], exact=p.levels is not None) for p in space.parameters}
-        if style.form == "object":
-            return "{" + ", ".join(f'"{name}": {text}' for name, text in shown.items()) + "}"
-        return "[" + ", ".join(shown.values()) + "]"
-
-    def line(trial: Trial) -> dict[str, str]:
-        values = [o.loss(v) for o, v in zip(problem.objectives, trial.values, strict=True)] if trial.complete else []
-        result = ", ".join(f"{value:.6g}" for value in values) or trial.outcome.status.value.upper()
-        return {"id": str(trial.id), "params": row(trial.params), "result": result, "origin": trial.origin.value}
+        return row_of(space, style, params)
 
     width = len(row(advice)) + 30
-    complete = sorted((t for t in seen.trials if t.complete), key=lambda t: (t.value, t.id))
+    complete = seen.ranked()
+    shown = [trial for trial in seen.trials if trial.complete or style.failures]
     return {
-        "description": problem.description,
-        "parameters": [{"name": p.name, "range": p.describe()} for p in space.parameters],
-        "constraints": [repair.describe() for repair in space.repairs],
-        "objective": objective.name,
-        "goal": "lowest" if objective.direction == "minimize" else "highest",
-        "better": "lower" if objective.direction == "minimize" else "higher",
-        "names": ", ".join(space.names),
+        "description": "" if style.anonymous else problem.description,
+        "parameters": [{"name": name, "range": p.describe()} for name, p in zip(names, space.parameters, strict=True)],
+        "constraints": [] if style.anonymous else [repair.describe() for repair in space.repairs],
+        "objective": ", ".join(objective_names(problem, style)),
+        "goal": "lowest" if objectives[0].direction == "minimize" else "highest",
+        "better": _better(objective_names(problem, style), objectives),
+        "names": ", ".join(names),
         "form": style.form,
         "count": len(seen.trials),
         "budget": problem.trials,
-        "recent": [line(trial) for trial in _window(seen.trials, style, width)],
-        "best": [line(trial) for trial in reversed(complete[: _at_most(style.best, width, BEST_CHARS)])],
-        "failures": _failures(seen.trials),
+        "recent": trial_lines(problem, style, _window(shown, style, width)),
+        "best": trial_lines(problem, style, list(reversed(complete[: _at_most(style.best, width, BEST_CHARS)]))),
+        "failures": _failures(shown),
         "advice": row(advice),
         "state": state,
         "mean": row(state["mean"] | _choice_modes(space, state)) if "mean" in state else "",
         "spread": {name: f"{show(low)} to {show(high)}" for name, (low, high) in state.get("spread", {}).items()},
     }
+
+
+def row_of(space: SearchSpace, style: PromptStyle, params: Params) -> str:
+    """Returns a configuration as the prompt writes it."""
+    shown = {p.name: show(params[p.name], exact=p.levels is not None) for p in space.parameters}
+    if style.form == "object":
+        return "{" + ", ".join(f'"{name}": {text}' for name, text in shown.items()) + "}"
+    return "[" + ", ".join(shown.values()) + "]"
+
+
+def trial_lines(problem: Problem, style: PromptStyle, trials: Sequence[Trial]) -> list[dict[str, str]]:
+    """Returns trials as the prompt writes them: `id`, `params`, `result` and `origin` of each."""
+    lines = []
+    for trial in trials:
+        values = [o.loss(v) for o, v in zip(problem.objectives, trial.values, strict=True)] if trial.complete else []
+        result = ", ".join(f"{value:.6g}" for value in values) or trial.outcome.status.value.upper()
+        row = row_of(problem.space, style, trial.params)
+        lines.append({"id": str(trial.id), "params": row, "result": result, "origin": trial.origin.value})
+    return lines
+
+
+def parameter_names(space: SearchSpace, style: PromptStyle) -> list[str]:
+    """Returns the names of the parameters as the prompt has them."""
+    return [f"x{i + 1}" if style.anonymous else name for i, name in enumerate(space.names)]
+
+
+def objective_names(problem: Problem, style: PromptStyle) -> list[str]:
+    """Returns the names of the objectives as the prompt has them."""
+    return [f"f{i + 1}" if style.anonymous else o.name for i, o in enumerate(problem.objectives)]
+
+
+def _better(names: Sequence[str], objectives: Sequence[Objective]) -> str:
+    """Returns which values are better: `lower`, or for several that do not agree: `lower loss, higher speed`."""
+    words = ["lower" if objective.direction == "minimize" else "higher" for objective in objectives]
+    if len(set(words)) == 1:
+        return words[0]
+    return ", ".join(f"{word} {name}" for word, name in zip(words, names, strict=True))
 
 
 def _choice_modes(space: SearchSpace, state: Mapping[str, Json]) -> dict[str, Value]:

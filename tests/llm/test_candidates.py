@@ -89,6 +89,6 @@ def test_no_text_breaks_it(text):
 
 @pytest.mark.parametrize("predicted", [0, 1, 3])
 def test_the_schema_asks_for_as_many_candidates(predicted):
-    schema = candidates_schema(SPACE, "array", 5, predicted)["properties"]["candidates"]
+    schema = candidates_schema(SPACE.json_schema("array"), 5, predicted)["properties"]["candidates"]
     assert (schema["minItems"], schema["maxItems"]) == (5, 5)
     assert ("predicted" in schema["items"]["required"]) == (predicted > 0)
