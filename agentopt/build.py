@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from agentopt.config import DEFAULT_TRIALS, RunConfig, load_config, save_config, validated, with_none
-from agentopt.errors import AgentoptError, ReplayMismatch, UsageError
+from agentopt.errors import AgentoptError, ReplayMismatch, RunError, UsageError
 from agentopt.executors.inline import InlineExecutor
 from agentopt.executors.local import LocalExecutor
 from agentopt.journal import FILE as JOURNAL
@@ -24,6 +24,7 @@ from agentopt.llm import check_model
 from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import METHODS, MethodOptions, load_method
 from agentopt.protocols import Executor, Optimizer, Problem, Task
+from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import Budget, Stop, Study, baseline
 from agentopt.task import CODE_FILE, code_folders, load_task
 from agentopt.trial import Json, Suggestion
@@ -106,7 +107,10 @@ class OpenRun:
         return self.study.run()
 
     def close(self) -> None:
-        """Closes the journal and lets go of the model."""
+        """Closes the journal, lets go of the model, and removes what trials that were cut off left checked out."""
+        if (self.run / REPOSITORY).is_dir():
+            with suppress(RunError):  # a sandbox may need a moment more to end
+                Repository(self.run / REPOSITORY).remove_worktrees()
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -233,6 +237,10 @@ def _assemble(plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool) ->
             reason = Stop.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Stop.ERROR
             journal.stopped(reason.value, t=journal.history.elapsed)
             raise
+        if plan.problem.code is not None:
+            from agentopt.report.experiments import following
+
+            watch = following(run, watch)
         defaults = task.space.defaults() if config.default else None
         first = [] if defaults is None else [baseline(defaults)]
         study = Study(
@@ -306,7 +314,12 @@ def _model(config: RunConfig, options: MethodOptions, given: Any, say: Say) -> M
         settings["name"] = default_model()
         say(f"No --model was given: using {settings['name']}.")
     settings["name"] = _model_path(settings["name"])
-    settings = {"max_tokens": options.reply_tokens, "context": options.context, **settings}
+    settings = {
+        "max_tokens": options.reply_tokens,
+        "context": options.context,
+        "temperature": options.temperature,
+        **settings,
+    }
     return validated(ModelSettings, settings, "model")
 
 

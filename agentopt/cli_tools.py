@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,8 @@ def list_tasks() -> None:
     from agentopt import catalog
     from agentopt.report.text import table
 
-    rows = [(name, size, text) for name, size, text in catalog.tasks()]
-    made = table("", ("task", "parameters", "what it is about"), rows)
-    made.columns[2].justify = "left"
+    made = table("", ("task", "parameters", "objectives", "what it is about"), catalog.tasks())
+    made.columns[3].justify = "left"
     show(made)
     show("\nFunctions come in other sizes, too: sphere-7, bbob-f8-d10-i2. Without a size, sphere is sphere-5.")
 
@@ -87,8 +87,10 @@ def show_command(name: str, runs_dir: Path, trial: int | None, *, diff: bool, as
         return show_json(screens.run_json(report)) if as_json else show(screens.run(report))
     if diff:
         from agentopt.report.experiments import patch_of
+        from agentopt.report.foreign import visible
 
-        return show(patch_of(report, trial).rstrip() or "The code is that of the first version.")
+        patch = patch_of(report, trial) or "It ran the version that it was made from.\n"
+        return click.echo(visible(patch) if sys.stdout.isatty() else patch, nl=False)
     one = screens.one_trial(report, trial)
     return show_json(screens.trial_json(one)) if as_json else show(screens.trial(one, report))
 

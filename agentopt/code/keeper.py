@@ -21,6 +21,7 @@ AGAIN = "again"
 """The key of a suggestion's note that names the version which is run once more."""
 SECOND = 1
 """The replicate that decides near ties; 0 is everyone's first."""
+_EXACT_LINES = 1500
 
 
 class Verdict(StrEnum):
@@ -215,9 +216,13 @@ class Keeper:
 
 
 def line_changes(before: str, after: str) -> tuple[int, int]:
-    """Returns how many lines were added and removed."""
+    """Returns how many lines were added and removed; in long files with many lines alike they may be more than need be.
+
+    The exact count takes time that grows with the square of lines that are alike, and programs come from anywhere.
+    """
     added = removed = 0
-    matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
+    old, new = before.splitlines(), after.splitlines()
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=max(len(old), len(new)) > _EXACT_LINES)
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind != "equal":
             removed, added = removed + b - a, added + d - c

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -24,10 +25,13 @@ from agentopt.lm.channel import Closed, Late, receive, send
 from agentopt.lm.exam import Exam, Question
 from agentopt.lm.server import ANSWER, GREETING, QUESTION, READY
 from agentopt.sandbox import Execution
+from agentopt.sandbox.endings import last_words
 
 BATCH_TOKENS = 2048
 """Tokens per question: one row at least."""
-_TEXT = 2000
+_TEXT = 1500
+_LEAVE_SECONDS = 5.0
+"""How long a server that has closed its channel may take to end by itself: only then is it known why it did."""
 
 
 class Verdict(StrEnum):
@@ -213,8 +217,11 @@ def _receive(server: ModelServer, size: int, deadline: float) -> bytearray:
 
 
 def _crash(server: ModelServer) -> _Refused:
-    """Returns the refusal of a server that has left, with its own last words."""
-    server.kill("it closed its channel")
-    execution = server.wait()
-    words = execution.stderr.strip()[-_TEXT:]
-    return _Refused(Verdict.CRASH, words or execution.reason or "the model server ended", execution)
+    """Returns the refusal of a server that has left: how it ended, and its own last words."""
+    timer = threading.Timer(_LEAVE_SECONDS, server.kill, ["it closed its channel and went on"])
+    timer.start()
+    try:
+        execution = server.wait()
+    finally:
+        timer.cancel()
+    return _Refused(Verdict.CRASH, last_words(execution, _TEXT) or "the model server ended", execution)

@@ -31,6 +31,8 @@ from agentopt.outcomes import failure
 from agentopt.protocols import Code, Isolation, Objective
 from agentopt.sandbox import Execution, ExecutionStatus, Limits, Sandbox, Tier, why_not
 from agentopt.sandbox.collector import Refused, collect
+from agentopt.sandbox.endings import last_words, names_only
+from agentopt.sandbox.folders import fresh_folder
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.space import SearchSpace
 from agentopt.task import FOLDER_VARIABLE
@@ -169,8 +171,7 @@ class CodeTask:
         source, profile = self.source, self.source.profile
         dataset = self._dataset
         sizes = Profile(profile.vocab_size, profile.seq_len, profile.device)
-        with tempfile.TemporaryDirectory(prefix="agentopt-trial-") as temporary:
-            own = Path(temporary).resolve()
+        with fresh_folder(work.with_name(f"{work.name}-own")) as own:  # in the run: a kill leaves nothing in /tmp
             code = self._write_code(own / "code", text)
             covers = covers_of(dataset, own, self.tier)
             box = self._sandbox(work, code, covers)
@@ -186,10 +187,14 @@ class CodeTask:
                 timeout=profile.timeout,
             )
             _relay(execution)
+            if served.ending is Ending.NONSENSE:  # it was killed for that, or saw that it was refused and left
+                words = execution.stderr.strip()[-_WORDS:]
+                return failure(Status.INVALID, f"it asked the feed for a batch that there cannot be\n{words}".strip())
             if execution.status is not ExecutionStatus.OK:
-                return _ended_badly(execution)
-            if served.ending is Ending.NONSENSE:
-                return failure(Status.INVALID, "the training asked the feed for a batch that there cannot be")
+                return _ended_badly(execution, box.work)
+            if not served.steps:
+                text = f"the training took no batch: it asked for none, or none fits into {self.budget}"
+                return failure(Status.FAILED, text)
             weights = own / "weights.safetensors"
             try:
                 taken = collect(box.work / source.weights, weights, profile.weights_bytes)
@@ -211,6 +216,7 @@ class CodeTask:
                     limits=Limits(memory_bytes=profile.memory),
                     timeout=profile.eval_timeout,
                     covers=covers,
+                    scratch=own,
                 )
                 for split, tokens in exams
             )
@@ -308,7 +314,7 @@ def _relay(execution: Execution) -> None:
     sys.stderr.write(execution.stderr)
 
 
-def _ended_badly(execution: Execution) -> Outcome:
+def _ended_badly(execution: Execution, work: Path) -> Outcome:
     status = _STATUSES.get(execution.status, Status.FAILED)
-    words = execution.stderr.strip()[-_WORDS:]
-    return failure(status, f"the training ended with {execution.status}: {execution.reason}\n{words}".strip())
+    words = names_only(last_words(execution, _WORDS), work)
+    return failure(status, f"the training ended with {execution.status}: {words}")

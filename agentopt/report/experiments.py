@@ -3,62 +3,120 @@
 from __future__ import annotations
 
 import csv
-import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from agentopt.code.keeper import Keeper, Verdict
-from agentopt.errors import UsageError
+from agentopt.errors import AgentoptError, UsageError
+from agentopt.journal import History
+from agentopt.protocols import Objective, minimised
+from agentopt.report.keeping import new_keeper
 from agentopt.report.load import RunReport
 from agentopt.report.tables import Table
+from agentopt.report.versions import parent_of, versions_of
 from agentopt.sandbox.repository import REPOSITORY, Repository
+from agentopt.trial import Trial
 
 FILE = "results.tsv"
 _GIB = 1 << 30
 
 
-def results_table(report: RunReport, keeper: Keeper, commits: Mapping[int | None, str]) -> Table:
+def results_table(
+    trials: Sequence[Trial], objective: Objective, keeper: Keeper, commits: Mapping[int | None, str]
+) -> Table:
     """Returns the experiments in the columns of karpathy/autoresearch's results.tsv.
 
-    `commits` are the hashes by trial. A crash has the value 0; second runs belong to the experiment that they decide.
+    `trials` are in the task's units; `commits` are the hashes by trial. A crash has the value 0; second runs belong to
+    the experiment that they decide.
     """
-    trials, rows = {trial.id: trial for trial in report.trials}, []
+    known, rows = {trial.id: trial for trial in trials}, []
     for experiment in keeper.experiments:
-        trial, verdict = trials[experiment.trial], keeper.verdicts[experiment.trial]
+        trial, verdict = known[experiment.trial], keeper.verdicts[experiment.trial]
         if verdict is Verdict.AGAIN:
             continue
         status = Verdict.DISCARD if verdict is Verdict.OPEN else verdict
         value = trial.values[0] if trial.complete else 0.0
         memory = trial.outcome.metrics.get("peak_bytes", 0.0) / _GIB
-        summary = " ".join(experiment.summary.split())
+        summary = " ".join("".join(c if c.isprintable() else " " for c in experiment.summary).split())
         rows.append((commits.get(trial.id, "")[:7], f"{value:.6f}", f"{memory:.1f}", status.value, summary))
-    return Table(("commit", report.objectives[0].name, "memory_gb", "status", "description"), tuple(rows))
+    return Table(("commit", objective.name, "memory_gb", "status", "description"), tuple(rows))
+
+
+class ResultsFile:
+    """Keeps `results.tsv` of a run up to date while it goes on: it is called with the history after each step.
+
+    The file is written whole and then put in place, so that readers never find half of it. What cannot be written (a
+    full disk) is left for the next time: the journal has it all.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._keeper: Keeper | None = None
+        self._told = 0
+
+    def __call__(self, history: History) -> None:
+        """Takes the history; a run that keeps or discards nothing gets no file."""
+        new = history.trials[self._told :]
+        if not new:
+            return
+        if self._told == 0:
+            self._keeper = new_keeper(history.header)
+        self._told = len(history.trials)
+        if self._keeper is None:
+            return
+        objectives = tuple(Objective(**record) for record in history.header["objectives"])
+        for trial in new:
+            self._keeper.tell(minimised(trial, objectives))
+        with suppress(OSError):
+            _write(self._run, results_table(history.trials, objectives[0], self._keeper, _commits(self._run)))
+
+
+def following(run: Path, watch: Callable[[History], None]) -> Callable[[History], None]:
+    """Returns a watcher of a run that keeps its `results.tsv` up to date, then does as `watch` does."""
+    results = ResultsFile(run)
+
+    def both(history: History) -> None:
+        results(history)
+        watch(history)
+
+    return both
 
 
 def write_results(report: RunReport) -> Path | None:
-    """Writes `results.tsv` into the run folder, and returns its path; None for a run that edited no code."""
+    """Writes `results.tsv` into the run folder, and returns its path; None for a run that keeps or discards nothing."""
     keeper = report.keeper
     if keeper is None:
         return None
-    commits = {version.trial: version.sha for version in Repository.open(report.run / REPOSITORY).log()}
-    table, path = results_table(report, keeper, commits), report.run / FILE
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
-        writer.writerows([table.columns, *table.rows])
-    return path
+    return _write(report.run, results_table(report.trials, report.objectives[0], keeper, _commits(report.run)))
 
 
 def patch_of(report: RunReport, number: int) -> str:
     """Returns the unified patch from the version that a trial was made from to the one that it ran."""
-    code = report.header.get("code")
-    texts: dict[int | None, str] = {None: "" if code is None else code["text"]}
-    texts |= {trial.id: trial.edit.text for trial in report.trials if trial.edit is not None}
+    versions = versions_of(report)
     trial = next((trial for trial in report.trials if trial.id == number), None)
-    if code is None or trial is None:
+    if versions is None or trial is None:
         raise UsageError(f"{report.run} has no code of a trial {number}.")
-    if trial.edit is None:
-        return ""
-    before, after = texts[trial.edit.parent], trial.edit.text
-    names = (f"a/{code['file']}", f"b/{code['file']}")
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
-    return "".join(f"{line}\n" for line in lines)
+    return versions.patch(parent_of(trial), number)
+
+
+def _commits(run: Path) -> dict[int | None, str]:
+    """Returns the commit of each trial; nothing where the run's repository cannot be read."""
+    try:
+        return {version.trial: version.sha for version in Repository.open(run / REPOSITORY).log()}
+    except AgentoptError:
+        return {}
+
+
+def _write(run: Path, table: Table) -> Path:
+    path, half = run / FILE, run / f".{FILE}.{os.getpid()}"
+    try:
+        with half.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\")
+            writer.writerows([table.columns, *table.rows])
+        half.replace(path)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise
+    return path

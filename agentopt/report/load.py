@@ -12,10 +12,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agentopt.code.keeper import Keeper, KeepRule
+from agentopt.code.keeper import Keeper
 from agentopt.journal import History, read_history
 from agentopt.ledger import Exchange, read_ledger
 from agentopt.protocols import Objective, minimised
+from agentopt.report.keeping import new_keeper
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Origin, Status, Trial
 
@@ -94,13 +95,10 @@ class RunReport:
     @cached_property
     def keeper(self) -> Keeper | None:
         """What was decided about each experiment of a code agent's run; None for other runs."""
-        code = self.header.get("code")
-        if code is None or self.method != "autoresearch":
-            return None
-        rule = {name: value for name, value in self.header["options"].items() if name in KeepRule.model_fields}
-        keeper = Keeper(KeepRule.model_validate(rule), code["text"])
-        for trial in self.trials:
-            keeper.tell(minimised(trial, self.objectives))
+        keeper = new_keeper(self.header)
+        if keeper is not None:
+            for trial in self.trials:
+                keeper.tell(minimised(trial, self.objectives))
         return keeper
 
     @cached_property

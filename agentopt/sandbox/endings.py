@@ -1,10 +1,11 @@
-"""Words how a program ended that nothing had to stop."""
+"""Words how a program ended: by itself, unless it had to be stopped."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
-from agentopt.sandbox.values import ExecutionStatus
+from agentopt.sandbox.values import Execution, ExecutionStatus
 
 _TAIL = 1000
 _OOM_WORDS = ("MemoryError", "out of memory", "Out of memory")
@@ -32,6 +33,19 @@ def ended_by_itself(code: int, stderr: str, *, spent: bool) -> tuple[ExecutionSt
     except ValueError:
         how = f"exited with code {code}"
     return ExecutionStatus.FAILED, f"{how}\n{tail}".strip()
+
+
+def last_words(execution: Execution, characters: int) -> str:
+    """Returns how a program ended, in one line, and then the last `characters` of what it printed as errors."""
+    how = execution.reason.partition("\n")[0]
+    return f"{how}\n{execution.stderr.strip()[-characters:]}".strip()
+
+
+def names_only(text: str, *folders: Path) -> str:
+    """Returns a text without the paths of the folders: an end then has the same words in every run."""
+    for folder in folders:
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def size_text(count: float) -> str:

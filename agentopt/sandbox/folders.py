@@ -1,12 +1,25 @@
-"""Removes folders that hostile code has filled."""
+"""Makes and removes folders that hostile code may fill."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from agentopt.errors import RunError
+
+
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """Gives the folder, empty: what a killed process left under its name is removed first, and all of it at the end."""
+    remove_tree(folder)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
 
 
 def remove_tree(folder: Path) -> None:

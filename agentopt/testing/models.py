@@ -39,7 +39,8 @@ def editor(prompt: str, view: Mapping[str, Any]) -> object:
     if "text" not in view:
         return uniform(prompt, view)
     rng = np.random.default_rng(view["seed"])
-    found = {name: value for name, value in read_literals(view["text"]).values.items() if isinstance(value, float)}
+    values = read_literals(view["text"]).values
+    found = {name: value for name, value in values.items() if isinstance(value, float) and value}
     name = sorted(found)[rng.integers(len(found))]
     changed = write_literals(view["text"], {name: float(found[name] * np.exp(rng.normal()))})
     pairs = zip(view["text"].splitlines(), changed.splitlines(), strict=True)

@@ -8,6 +8,7 @@ import shutil
 import time
 
 import pytest
+from code_report_runs import LONG, write_code_run
 from report_runs import EVIL, write_run
 
 from agentopt.report.analysis import RunAnalysis
@@ -286,3 +287,84 @@ def test_several_runs_are_folded_away_until_they_are_opened(browser, run):
     find(browser, "#r0 summary").click()
     until(browser, "!document.getElementById('r1').open")
     (other / "report.html").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def code_page(browser, run):
+    """The page of a code agent's run, in place of the other one."""
+    folder = run.parent / "code"
+    if not folder.exists():
+        write_code_run(folder)
+    browser.get(write_report([RunAnalysis(load_run(folder))], folder / "report.html").as_uri())
+    return browser
+
+
+EXPERIMENTS = "[data-kind=experiments]"
+
+
+def test_experiments_are_sorted_and_filtered(code_page):
+    from selenium.webdriver.support.ui import Select
+
+    verdict = Select(find(code_page, f"{EXPERIMENTS} [data-filter=verdict]"))
+    verdict.select_by_visible_text("crash")
+    assert shown(code_page, 0, EXPERIMENTS) == ["5", "7"]
+    assert shown(code_page, 9, EXPERIMENTS) == ["failed", "invalid"]
+    verdict.select_by_visible_text("keep")
+    find(code_page, f"{EXPERIMENTS} th:nth-child(3) button").click()
+    assert shown(code_page, 0, EXPERIMENTS) == ["8", "6", "3", "2", "0"]
+
+
+def test_what_an_experiment_changed_is_one_click_away(code_page):
+    find(code_page, f"{EXPERIMENTS} [data-trial='6']").click()
+    assert find(code_page, "#dialog-title").text == "Trial 6"
+    assert texts(code_page, "#dialog .patch .del") == ["-DEPTH = 4\n", "-    return boom\n"]
+    assert texts(code_page, "#dialog .patch .add") == ["+DEPTH = 5\n", "+    return DEPTH\n"]
+    light = papers(code_page)
+    links = code_page.find_elements("css selector", "#dialog-body .open")
+    assert [link.text for link in links] == ["trial 5", "#4"]
+    links[0].click()
+    assert find(code_page, "#dialog-title").text == "Trial 5"
+    find(code_page, "#close").click()
+    find(code_page, "#theme").click()
+    find(code_page, ".lineage [data-trial='6']").click()
+    dark = papers(code_page)
+    assert len({*light, *dark}) == 4
+    assert max(map(colour_of, dark)) < 0.3
+    assert min(map(colour_of, light)) > 0.7
+
+
+def papers(browser):
+    """Returns what added and removed lines stand on."""
+    style = "getComputedStyle(document.querySelector(`#dialog .patch .${kind}`)).backgroundColor"
+    return browser.execute_script(f"return ['add', 'del'].map((kind) => {style})")
+
+
+def test_hostile_code_does_nothing_in_any_dialog(code_page):
+    find(code_page, f"{EXPERIMENTS} [data-trial]").click()
+    while find(code_page, "#next").is_enabled():
+        code_page.execute_script("document.querySelector('#next').click()")
+    find(code_page, "#close").click()
+    find(code_page, f"{EXPERIMENTS} [data-trial='9']").click()
+    (patch,) = texts(code_page, "#dialog .patch")
+    assert EVIL in patch
+    assert "<U+202E>" in patch
+    find(code_page, "#close").click()
+    find(code_page, f"{EXPERIMENTS} [data-exchange='8']").click()
+    reply, prompt = texts(code_page, "#dialog pre")
+    assert "\u202e" not in reply
+    assert "<U+202E>" in reply
+    assert LONG not in reply
+    assert f"[... {len(LONG) - 2000 + 6} more characters]" in reply
+    assert "boom" in prompt
+    assert code_page.execute_script("return document.querySelectorAll('#dialog img, #dialog script').length") == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_experiments_fit_on_a_phone(code_page, theme):
+    look(code_page, width=390, theme=theme)
+    code_page.refresh()
+    draw_all(code_page)
+    assert code_page.execute_script("return document.documentElement.scrollWidth") <= 390
+    find(code_page, f"{EXPERIMENTS} [data-trial='9']").click()
+    body = find(code_page, "#dialog-body")
+    assert body.get_property("scrollWidth") <= body.get_property("clientWidth")

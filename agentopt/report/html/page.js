@@ -126,14 +126,28 @@
       sort(table, column, up ? 1 : -1);
     }));
     for (const event of ["input", "change"]) box.addEventListener(event, () => filter(box));
+    filter(box);
+  }
+  for (const box of all("[data-run]")) {
     box.addEventListener("click", (event) => {
       const button = event.target.closest(".open");
       if (!button) return;
       const kind = "exchange" in button.dataset ? "exchanges" : "trials";
       show(box.dataset.run, kind, Number(button.dataset.exchange ?? button.dataset.trial));
     });
-    filter(box);
   }
+
+  // Patches: what each line is follows from its first character and its place, and it enters as text.
+  const kinds = { "+": "add", "-": "del", "@": "at", "[": "at", "\\": "at" };
+  const colour = (element, patch) => {
+    element.replaceChildren(...patch.split("\n").map((line, at) => {
+      const span = document.createElement("span");
+      span.className = at < 2 ? "at" : kinds[line[0]] || "";
+      span.textContent = `${line}\n`;
+      return span;
+    }));
+  };
+  for (const element of all("pre.patch")) colour(element, element.textContent);
 
   // Dialogs: everything enters as text, so nothing that a model wrote is ever read as HTML.
   const dialog = document.getElementById("dialog");
@@ -157,10 +171,23 @@
       if (fact.textContent.length > 60) item.className = "long";
     }
   };
+  // What cannot be seen, or moves what can, is written out; lines without end are cut.
+  const longest = 2000;
+  const readable = (text) => text.replace(/\r\n/g, "\n")
+    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => (c === "\n" || c === "\t" ? c : `<U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`))
+    .split("\n").map((line) => (line.length <= longest ? line : `${line.slice(0, longest)} [... ${line.length - longest} more characters]`)).join("\n");
   const block = (title, text) => {
     if (!text) return;
     make("h3", title);
-    make("pre", text);
+    make("pre", readable(text));
+  };
+  const patch = (experiment) => {
+    if (!experiment) return;
+    make("h3", "What it changed");
+    if (!experiment.patch) { make("p", "Nothing: it ran the version that it was made from."); return; }
+    const element = make("pre");
+    element.className = "patch";
+    colour(element, experiment.patch);
   };
   const links = (run, kind, numbers, label) => {
     if (!numbers.length) return null;
@@ -176,12 +203,15 @@
   const parts = {
     trials: (run, trial) => {
       const exchanges = data.runs[run].exchanges;
-      facts([["origin", trial.origin], ["status", trial.status], ...Object.entries(trial.values), ["seconds", trial.seconds],
-        ["LLM exchanges", links(run, "exchanges", trial.exchanges, (i) => `#${exchanges[i].call}`)]]);
+      const code = trial.code || {};
+      facts([["origin", trial.origin], ["status", trial.status], ["verdict", code.verdict], ...Object.entries(trial.values),
+        ["change", code.change], ["seconds", trial.seconds], ["lines", code.lines],
+        ["made from", trial.code && (code.parent === null ? "the first version" : links(run, "trials", [code.parent], (i) => `trial ${i}`))],
+        ["LLM exchanges", links(run, "exchanges", trial.exchanges, (i) => `#${exchanges[i].call}`)],
+        ["what was tried", code.summary]]);
       block("Error", trial.error);
-      make("h3", "Parameters");
-      facts(Object.entries(trial.params));
-      for (const [title, values] of [["Metrics", trial.metrics], ["Note", trial.note]]) {
+      patch(trial.code);
+      for (const [title, values] of [["Parameters", trial.params], ["Metrics", trial.metrics], ["Note", trial.note]]) {
         if (!Object.keys(values).length) continue;
         make("h3", title);
         facts(Object.entries(values));

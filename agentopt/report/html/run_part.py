@@ -10,6 +10,7 @@ from typing import Any
 
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import charts, parameters
+from agentopt.report.html.code_part import CodePart, code_part
 from agentopt.report.html.whereabouts import whereabouts
 from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, colour
@@ -54,6 +55,8 @@ class Part:
     caption: str
     """What the chart of whereabouts says; empty where there is none."""
     slices: Sequence[str]
+    code: CodePart | None
+    """The experiments of a run of code."""
     figures: Mapping[str, Any]
     """Plotly figures by name."""
     data: Mapping[str, Json]
@@ -68,7 +71,8 @@ class Part:
 def run_part(name: str, analysis: RunAnalysis) -> Part:
     """Returns what the page shows of a run."""
     report, shares, went = analysis.report, analysis.importance, analysis.whereabouts
-    figures: dict[str, Any] = {}
+    code = code_part(report)
+    figures: dict[str, Any] = {} if code is None else dict(code.figures)
     if report.trials:
         figures["convergence"] = charts.convergence(report)
     if analysis.failure_map:
@@ -105,8 +109,9 @@ def run_part(name: str, analysis: RunAnalysis) -> Part:
         importance=shares if isinstance(shares, str) else "",
         caption="" if went is None else went.caption,
         slices=slices,
+        code=code,
         figures={f"{name}-{key}": figure for key, figure in figures.items()},
-        data=_data(report),
+        data=_data(report, {} if code is None else code.data),
     )
 
 
@@ -170,12 +175,14 @@ def _best_text(report: RunReport) -> str:
     return text
 
 
-def _data(report: RunReport) -> dict[str, Json]:
-    """Returns the trials by id, and the exchanges in order, as the dialogs show them."""
+def _data(report: RunReport, code: Mapping[int, Json]) -> dict[str, Json]:
+    """Returns the trials by id, with what is known of the code of each, and the exchanges in order, for the dialogs."""
     of_call: dict[int, list[int]] = {}
     for i, exchange in enumerate(report.exchanges):
         of_call.setdefault(exchange.call, []).append(i)
     trials = {str(trial.id): _trial(trial, report, of_call) for trial in report.trials}
+    for number_, experiment in code.items():
+        trials[str(number_)]["code"] = experiment
     used: dict[int, list[int]] = {}
     for trial in report.trials:
         for i in trials[str(trial.id)]["exchanges"]:
