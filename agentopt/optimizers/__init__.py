@@ -34,6 +34,7 @@ METHODS = {
     "llm": "agentopt.optimizers.llm:LlmSearch",
     "centaur": "agentopt.optimizers.centaur:Centaur",
     "hollm": "agentopt.optimizers.hollm:Hollm",
+    "mohollm": "agentopt.optimizers.mohollm:Mohollm",
     "llambo": "agentopt.optimizers.llambo:Llambo",
     "opro": "agentopt.optimizers.opro:Opro",
     "autoresearch": "agentopt.optimizers.autoresearch:Autoresearch",

@@ -49,6 +49,8 @@ class Pool:
     """`asked`, `accepted`, `outside` (of the cell), `duplicate`, `missing` (fewer than asked for, or unreadable)."""
     calls: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """The exchanges with the model, by the number of the cell."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Why candidates are missing or were refused, in words, and how many for each reason."""
 
 
 class CellSampler(Protocol):
@@ -66,6 +68,8 @@ class _Acceptance:
         self._taken: set[tuple[Value, ...]] = set()
         self.accepted: list[Candidate] = []
         self.counts: Counter[str] = Counter()
+        self.unread: Counter[str] = Counter()
+        """How many candidates are missing for each reason."""
 
     def offer(self, params: Params, cell: Cell, number: int, origin: Origin, draft: Draft | None = None) -> bool:
         """Returns whether a configuration was accepted."""
@@ -89,7 +93,8 @@ class _Acceptance:
     def pool(self, asked: int, calls: Mapping[int, tuple[int, ...]] | None = None) -> Pool:
         """Returns what was accepted, and the counts."""
         counts = {"asked": asked, **{name: count for name, count in self.counts.items() if count}}
-        return Pool(tuple(self.accepted), counts, calls or {})
+        refused = {_REFUSED[name]: count for name, count in counts.items() if name in _REFUSED}
+        return Pool(tuple(self.accepted), counts, calls or {}, {**refused, **self.unread})
 
 
 class LlmCells:
@@ -111,7 +116,9 @@ class LlmCells:
             drafts = (reply.value or ())[:count]
             for draft in drafts:
                 acceptance.offer(draft.params, cells[number], number, Origin.LLM, draft)
-            acceptance.counts["missing"] += count - len(drafts)
+            if missing := count - len(drafts):
+                acceptance.counts["missing"] += missing
+                acceptance.unread[reply.reason or "fewer candidates than asked for"] += missing
         return acceptance.pool(count * len(questions), calls)
 
     def _question(self, cell: Cell, count: int, seen: Seen, shared: Mapping[str, Any]) -> Question[tuple[Draft, ...]]:

@@ -257,9 +257,8 @@ class CellSearch:
 
 
 def _why(pool: Pool) -> str:
-    """Returns why a batch could not be filled with candidates."""
-    reasons = {name: pool.counts.get(name, 0) for name in ("outside", "duplicate", "missing")}
-    return max(reasons, key=lambda name: reasons[name]) if any(reasons.values()) else "too few candidates"
+    """Returns the main reason why a batch could not be filled with candidates."""
+    return max(pool.reasons, key=lambda reason: pool.reasons[reason]) if pool.reasons else "too few candidates"
 
 
 def surrogate_of(

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from agentopt.errors import ModelUnavailable
+from agentopt.pareto import front_ranks
 from agentopt.space import Cube, SearchSpace
 from agentopt.trial import Json, Params, Trial, Value, best_trial
 
@@ -87,8 +88,12 @@ class Seen:
         self._keys.add(self.space.key(params))
 
     def ranked(self) -> list[Trial]:
-        """Returns the complete trials, best first."""
-        return sorted((t for t in self.trials if t.complete), key=lambda t: (t.value, t.id))
+        """Returns the complete trials, best first; of several objectives the front first, then the next one."""
+        complete = sorted((t for t in self.trials if t.complete), key=lambda t: (t.value, t.id))
+        if not complete or len(complete[0].values) == 1:
+            return complete
+        order = np.argsort(front_ranks(np.array([t.values for t in complete])), kind="stable")
+        return [complete[i] for i in order]
 
     @property
     def incumbent(self) -> Trial | None:

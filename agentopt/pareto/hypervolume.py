@@ -55,12 +55,27 @@ def exact(front: Floats, reference: Floats) -> float:
         ordered = front[np.argsort(front[:, 0], kind="stable")]
         heights = np.concatenate([[reference[1]], np.minimum.accumulate(ordered[:, 1])])
         return float(((reference[0] - ordered[:, 0]) * np.maximum(0.0, heights[:-1] - heights[1:])).sum())
+    if front.shape[1] == 3:
+        return _swept(front, reference)
     ordered = front[np.argsort(-front[:, -1], kind="stable")]
     total = 0.0
     for i, point in enumerate(ordered):
         box = float(np.prod(reference - point))
         pushed = np.maximum(ordered[i + 1 :], point)
         total += box - (exact(pushed[front_mask(pushed)], reference) if len(pushed) else 0.0)
+    return total
+
+
+def _swept(front: Floats, reference: Floats) -> float:
+    """Returns the hypervolume of three objectives: the area below the points so far, from one height to the next."""
+    ordered = front[np.argsort(front[:, 2], kind="stable")]
+    heights = np.append(ordered[:, 2], reference[2])
+    stairs, area, total = np.empty((0, 2)), 0.0, 0.0
+    for i, point in enumerate(ordered[:, :2]):
+        if not (stairs <= point).all(axis=1).any():
+            stairs = np.vstack([stairs[~(stairs >= point).all(axis=1)], point])
+            area = exact(stairs, reference[:2])
+        total += area * float(heights[i + 1] - heights[i])
     return total
 
 
@@ -71,7 +86,8 @@ def contributions(points: Floats, reference: Floats) -> Floats:
     """
     whole = hypervolume(points, reference)
     found = np.zeros(len(points))
-    for i in np.flatnonzero(front_mask(points)):
+    inside = (points < reference).all(axis=1)
+    for i in np.flatnonzero(inside & front_mask(points)):
         found[i] = max(0.0, whole - hypervolume(np.delete(points, i, axis=0), reference))
     return found
 

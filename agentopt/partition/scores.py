@@ -71,6 +71,29 @@ def single_terms(
     return Terms(minmax(best), minmax(volumes(leaves)), minmax(_unknown(leaves, value, total, form, constant)))
 
 
+def hypervolume_terms(
+    leaves: Leaves,
+    gains: Floats,
+    each: Floats,
+    *,
+    total: int,
+    form: UnknownForm = "budget",
+    constant: float = 1.0,
+    norm: Norm = "minmax",
+) -> Terms:
+    """Returns the terms for several objectives.
+
+    `gains`, shape (K,), is what the cells hold of the hypervolume (`cell_contributions`); `each`, shape (n,), what each
+    point adds to it alone, NaN for failures: its variance in a cell makes the unknown.
+    """
+    scale = minmax if norm == "minmax" else softmax
+    return Terms(
+        scale(gains),
+        scale(volumes(leaves)),
+        scale(_unknown(leaves, each[leaves.order], total, form, constant)),
+    )
+
+
 def volumes(leaves: Leaves) -> Floats:
     """Returns the d-th root of each cell's volume: the geometric mean of its sides, shape (K,)."""
     sides: Floats = np.exp(np.mean(np.log(leaves.upper - leaves.lower), axis=1))
@@ -158,7 +181,7 @@ def choose(chances: Floats, count: int, rng: np.random.Generator) -> Ints:
     return np.argsort(-keys, kind="stable")[:count]
 
 
-def contributions(
+def cell_contributions(
     leaves: Leaves, losses: Floats, reference: Floats, hypervolume: Hypervolume, rule: Literal["front", "all"]
 ) -> Floats:
     """Returns how much hypervolume is lost without the points of each cell, shape (K,) (arXiv 2601.13892).
