@@ -51,6 +51,13 @@ class KeepRule(BaseModel):
     line_cost: float = Field(
         5e-5, ge=0, allow_inf_nan=False, description="What each line that the code grows by must gain."
     )
+    price: float = Field(
+        0.02,
+        ge=0,
+        allow_inf_nan=False,
+        description="With several objectives: what it costs, in the first one, when a further one grows by as much as it"
+        " is in the first version, such as twice the parameters.",
+    )
     patience: int = Field(
         10, ge=1, description="Experiments without a keep before the search goes back to an earlier version."
     )
@@ -87,6 +94,8 @@ class Experiment:
     added: int
     removed: int
     error: str = ""
+    further: tuple[float, ...] = ()
+    """The minimised values of the further objectives."""
 
 
 class Keeper:
@@ -105,6 +114,8 @@ class Keeper:
         """The version that the next edit starts from."""
         self.due: list[int | None] = []
         """Versions whose second run is wanted, first come first."""
+        self._first: tuple[float, ...] = ()
+        """The values of the further objectives in the first version."""
         self._fruitless = 0
         self._restarts = 0
 
@@ -126,6 +137,8 @@ class Keeper:
     def tell(self, trial: Trial) -> None:
         """Takes a trial: a run of the seed, a second run, or a new version; one that is none of these is left out."""
         edit = trial.edit
+        if trial.complete and not self._first and trial.origin is Origin.BASELINE:
+            self._first = trial.values[1:]
         if AGAIN in trial.note:
             assert edit is not None
             self._tell_again(trial, trial.note[AGAIN], edit.replicate)
@@ -138,7 +151,7 @@ class Keeper:
         version, base = Version(trial.id, edit.text, edit.parent, edit.summary), self.versions[self.base]
         self.versions[trial.id] = version
         if trial.complete:
-            version.values[edit.replicate] = trial.value
+            version.values[edit.replicate] = self.loss(trial)
         gain = self._gain(version, base) if trial.complete and base.values else None
         added, removed = line_changes(self.versions[edit.parent].text, edit.text)
         self._note(trial, edit.summary, gain, added, removed)
@@ -153,7 +166,7 @@ class Keeper:
         version = self.versions[number]
         self.due = [one for one in self.due if one != number]
         if trial.complete:
-            version.values[replicate] = trial.value
+            version.values[replicate] = self.loss(trial)
         baseline = number is None and not self.experiments
         self._note(trial, version.summary if baseline else f"again: {version.summary}", None, 0, 0)
         good = Verdict.KEEP if baseline else Verdict.AGAIN
@@ -165,8 +178,15 @@ class Keeper:
                 self._decide(self.versions[one], self.versions[self.base])
 
     def _note(self, trial: Trial, summary: str, gain: float | None, added: int, removed: int) -> None:
-        loss = trial.value if trial.complete else None
-        self.experiments.append(Experiment(trial.id, summary, loss, gain, added, removed, trial.outcome.error))
+        loss = self.loss(trial) if trial.complete else None
+        further, error = trial.values[1:], trial.outcome.error
+        self.experiments.append(Experiment(trial.id, summary, loss, gain, added, removed, error, further))
+
+    def loss(self, trial: Trial) -> float:
+        """Returns the first objective, and the price of what the further ones have grown by since the first version."""
+        pairs = zip(trial.values[1:], self._first, strict=False)
+        grown = sum((value - first) / abs(first) for value, first in pairs if first)
+        return trial.value + self._rule.price * grown
 
     def _judge(self, version: Version, base: Version) -> None:
         assert version.trial is not None

@@ -39,6 +39,8 @@ from agentopt.task import FOLDER_VARIABLE
 from agentopt.trial import Edit, Outcome, Params, Status, Value
 
 PATCH = "patch.diff"
+FURTHER = ("parameters", "virtual_seconds", "train_seconds", "cpu_seconds", "peak_bytes")
+"""What a training measures that may be minimised too; the first two repeat exactly."""
 _SLACK_SECONDS = 300.0
 """What a trial may take beyond the limits of its parts: the first one builds the corpus."""
 _STATUSES = {
@@ -79,6 +81,8 @@ class CodeTask:
     corpus: str
     budget: Budget
     tier: Tier
+    further: tuple[str, ...] = ()
+    """The metrics of a training that are objectives too, all to be minimised."""
     isolation: Isolation = field(default="process", init=False)
 
     @property
@@ -93,8 +97,8 @@ class CodeTask:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The one objective."""
-        return (self.source.objective,)
+        """The value of the weights, and what the further ones measure of the training."""
+        return (self.source.objective, *(Objective(name) for name in self.further))
 
     @property
     def timeout(self) -> float:
@@ -258,16 +262,17 @@ class CodeTask:
             if found.execution is not None:
                 status = _STATUSES.get(found.execution.status, status)
             return Outcome(status, metrics=metrics, error=f"{found.verdict}: {found.reason}")
-        return Outcome(Status.COMPLETE, (found.bpb,), metrics)
+        return Outcome(Status.COMPLETE, (found.bpb, *(metrics[name] for name in self.further)), metrics)
 
 
 def load_code_task(name: str, folder: Path, options: Mapping[str, Any]) -> CodeTask:
     """Returns the task of a folder with code.
 
-    Options: `profile` (auto, or one of the folder's), `corpus`, `train_budget` (`250k tokens`, `8 virtual`, `300s`) and
-    `tier` of the sandbox. Raises UsageError for others, and where something that is needed is not installed.
+    Options: `profile` (auto, or one of the folder's), `corpus`, `train_budget` (`250k tokens`, `8 virtual`, `300s`),
+    `objectives` (the folder's own, or also some of `FURTHER`, as in `val_bpb,parameters`) and `tier` of the sandbox.
+    Raises UsageError for others, and where something that is needed is not installed.
     """
-    known = ("profile", "corpus", "train_budget", "tier")
+    known = ("profile", "corpus", "train_budget", "objectives", "tier")
     for option in options:
         if option not in known:
             raise unknown(f"option of task {name}:", option, known)
@@ -283,7 +288,20 @@ def load_code_task(name: str, folder: Path, options: Mapping[str, Any]) -> CodeT
     if tier not in list(Tier):
         raise unknown("tier of sandboxes", tier, list(Tier))
     budget = Budget.parse(str(options.get("train_budget", source.profile.budget)))
-    return CodeTask(name, source, corpus, budget, Tier(tier))
+    further = _further(name, source.objective.name, options.get("objectives"))
+    return CodeTask(name, source, corpus, budget, Tier(tier), further)
+
+
+def _further(name: str, first: str, given: Any) -> tuple[str, ...]:
+    """Returns the objectives besides the first one, from `val_bpb,parameters` or a list of such names."""
+    names = [first] if given is None else given.split(",") if isinstance(given, str) else list(given)
+    names = [str(one).strip() for one in names]
+    if names[0] != first or len(set(names)) < len(names):
+        raise UsageError(f"Task {name}: objectives = {given!r}: the first is {first}, and none is there twice.")
+    for one in names[1:]:
+        if one not in FURTHER:
+            raise unknown(f"objective of task {name}:", one, FURTHER)
+    return tuple(names[1:])
 
 
 def _extent(manifest: Manifest | None) -> str:

@@ -81,7 +81,6 @@ class Autoresearch:
     summary: ClassVar[str] = (
         "A language model edits training code, one idea at a time; keep or discard (karpathy/autoresearch)."
     )
-    single_objective: ClassVar[bool] = True
     needs_code: ClassVar[bool] = True
     Options = AutoresearchOptions
 
@@ -129,7 +128,10 @@ class Autoresearch:
         self._untuned += role in ("edit", "fix")
         tuning = self._tuning
         if tuning is not None and trial.token in tuning.running:
-            tuning.search.tell(replace(trial, token=tuning.running.pop(trial.token), edit=None))
+            told = replace(trial, token=tuning.running.pop(trial.token), edit=None)
+            if trial.complete:
+                told = replace(told, outcome=replace(trial.outcome, values=(self._keeper.loss(trial),)))
+            tuning.search.tell(told)
             if not tuning.left and not tuning.running:
                 self._tuning, self._untuned = None, 0
 
@@ -193,7 +195,7 @@ class Autoresearch:
             self._untuned = 0
             return
         trials = self._options.tune_trials
-        problem = replace(self._problem, space=space, trials=trials, code=None)
+        problem = replace(self._problem, space=space, trials=trials, code=None, objectives=self._problem.objectives[:1])
         sampler = "llm" if self._options.needs_model else "incumbent"
         options = CentaurOptions.model_validate({"warmup": 2, "ratio": 0.3, "sampler": sampler})
         extra = () if self._gateway is None else (self._gateway,)
@@ -285,6 +287,8 @@ class Autoresearch:
             "noise": _number(keeper.noise),
             "experiments": [self._line(experiment) for experiment in stable_window(keeper.experiments, self._recent)],
             "error": error[-_ERROR_CHARS:],
+            "further": ", ".join(o.name for o in self._problem.objectives[1:]),
+            "price": _number(self._options.price),
         }
 
     def _line(self, experiment: Experiment) -> dict[str, str]:
@@ -294,7 +298,7 @@ class Autoresearch:
         return {
             "id": str(experiment.trial),
             "verdict": self._keeper.verdicts[experiment.trial].value,
-            "value": "" if loss is None else _number(objective.loss(loss)),
+            "value": "" if loss is None else ", ".join([_number(objective.loss(loss)), *self._further(experiment)]),
             "change": "" if gain is None else f"{-gain if objective.direction == 'minimize' else gain:+.4g}",
             "lines": ""
             if experiment.added == experiment.removed == 0
@@ -302,6 +306,11 @@ class Autoresearch:
             "summary": experiment.summary or "no description",
             "lesson": lesson,
         }
+
+    def _further(self, experiment: Experiment) -> list[str]:
+        """Returns the values of the further objectives, with their names."""
+        pairs = zip(self._problem.objectives[1:], experiment.further, strict=False)
+        return [f"{objective.name} {_number(objective.loss(value))}" for objective, value in pairs]
 
 
 def _number(value: float) -> str:

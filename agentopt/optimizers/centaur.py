@@ -17,6 +17,7 @@ from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
 from agentopt.optimizers.evolution import Slot
 from agentopt.optimizers.sampler import SamplerName, make_sampler
+from agentopt.optimizers.scalarise import Scalarisation
 from agentopt.optimizers.seen import Duplicates, Proposal, Seen
 from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share, score
 from agentopt.optimizers.wording import PromptStyle
@@ -112,6 +113,11 @@ class CentaurOptions(CmaEsOptions):
         " server can reuse its work on the text that prompts share.",
     )
     best: int = Field(5, ge=1, description="Best trials shown.")
+    weights: tuple[float, ...] | None = Field(
+        None,
+        description="For tasks with several objectives: the weight of each in the augmented Chebyshev distance to the"
+        " best values, which is what is minimised; unset: equal ones.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -125,6 +131,8 @@ class CentaurOptions(CmaEsOptions):
     def _check(self) -> CentaurOptions:
         if self.ratio != "auto" and not 0 <= float(self.ratio) <= 1:
             raise ValueError(f"ratio is {self.ratio}; it is a share from 0 to 1, or auto")
+        if self.weights is not None and not (all(w >= 0 for w in self.weights) and sum(self.weights) > 0):
+            raise ValueError(f"weights are {self.weights}; they are 0 or more, and not all of them 0")
         if self.schedule == "interval" and self.ratio == "auto":
             raise ValueError("schedule=interval needs a fixed ratio")
         return self
@@ -141,7 +149,6 @@ class Centaur:
     summary: ClassVar[str] = (
         "CMA-ES shares its state with a language model that proposes part of the trials (arXiv 2603.24647)."
     )
-    single_objective: ClassVar[bool] = True
     Options = CentaurOptions
 
     def __init__(
@@ -152,7 +159,8 @@ class Centaur:
         style = PromptStyle(options.prompt, options.reply, options.recent, options.best, options.stable)
         # The sampler draws from a stream of its own, so that CMA-ES sees the same numbers with every sampler.
         self._sampler = make_sampler(options.sampler, problem, rng.spawn(1)[0], gateway, style)
-        self._seen = Seen(problem.space)
+        self._scalar = Scalarisation(problem, options.weights)
+        self._seen = Seen(problem.space, self._scalar.loss)
         self._problem = problem
         self._count = 0
         self._share = _share(options)
@@ -170,13 +178,14 @@ class Centaur:
 
     def tell(self, trial: Trial) -> None:
         """Fills the trial's slot by the stated rules; a foreign trial is only shown to the sampler."""
+        self._scalar.tell(trial)
         self._seen.add(trial)
         if trial.token is None:
             self._count += 1
             return
         if not self._search.holds(trial.token):
             return
-        loss = trial.value if trial.complete else None
+        loss = self._scalar.loss(trial) if trial.complete else None
         turn = trial.origin in (Origin.LLM, Origin.CONTROL)
         if turn:
             compared = score(loss, self._own[-self._search.evolution.popsize :])

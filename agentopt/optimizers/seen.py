@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 from agentopt.errors import ModelUnavailable
 from agentopt.pareto import front_ranks
 from agentopt.space import Cube, SearchSpace
-from agentopt.trial import Json, Params, Trial, Value, best_trial
+from agentopt.trial import Json, Params, Trial, Value
 
 Duplicates: TypeAlias = Literal["fallback", "run"]
 _NEIGHBOURS = 3
@@ -26,11 +26,17 @@ class Proposal:
     note: Mapping[str, Json] = field(default_factory=dict)
 
 
+def _value(trial: Trial) -> float:
+    return trial.value
+
+
 @dataclass(slots=True)
 class Seen:
     """The trials that a search has been told, and what they say."""
 
     space: SearchSpace
+    loss: Callable[[Trial], float] = _value
+    """What a trial counts as, where one number is asked for; infinity unless it is complete."""
     trials: list[Trial] = field(default_factory=list)
     _keys: set[tuple[Value, ...]] = field(default_factory=set)
     _points: list[Cube] = field(default_factory=list)
@@ -63,7 +69,7 @@ class Seen:
         if not self.trials:
             return 0.5
         nearest = np.argsort(self.distances(params), kind="stable")[:_NEIGHBOURS]
-        losses = np.array([trial.value if trial.complete else np.inf for trial in self.trials])
+        losses = np.array([self.loss(trial) for trial in self.trials])
         ranks = [(np.sum(losses < losses[i]) + np.sum(losses <= losses[i]) + 1) / 2 for i in nearest]
         return float(np.mean(ranks)) / (len(losses) + 1)
 
@@ -89,7 +95,7 @@ class Seen:
 
     def ranked(self) -> list[Trial]:
         """Returns the complete trials, best first; of several objectives the front first, then the next one."""
-        complete = sorted((t for t in self.trials if t.complete), key=lambda t: (t.value, t.id))
+        complete = sorted((t for t in self.trials if t.complete), key=lambda t: (self.loss(t), t.id))
         if not complete or len(complete[0].values) == 1:
             return complete
         order = np.argsort(front_ranks(np.array([t.values for t in complete])), kind="stable")
@@ -97,5 +103,5 @@ class Seen:
 
     @property
     def incumbent(self) -> Trial | None:
-        """The best trial so far."""
-        return best_trial(self.trials)
+        """The best trial so far, the first of those that are equally good."""
+        return min((t for t in self.trials if t.complete), key=self.loss, default=None)

@@ -120,3 +120,29 @@ def test_line_changes():
     assert line_changes(SEED, LONGER) == (2, 0)
     assert line_changes(LONGER, SEED) == (0, 2)
     assert line_changes(SEED, OTHER) == (1, 1)
+
+
+def several(number, values, text=None):
+    one = trial(number, 0.0, text)
+    return Trial(number, {}, Outcome(Status.COMPLETE, values), one.origin, note=one.note, edit=one.edit)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((1.9, 100.0), Verdict.KEEP),
+        ((1.9, 400.0), Verdict.DISCARD),  # 3 more first sizes at 0.1 each eat the gain of 0.1
+        ((1.9, 150.0), Verdict.KEEP),
+        ((2.05, 20.0), Verdict.KEEP),  # a loss of 0.05, and four fifths of the size saved
+        ((2.2, 20.0), Verdict.DISCARD),
+    ],
+)
+def test_a_further_objective_has_its_price(values, verdict):
+    made = keeper(several(0, (2.0, 100.0)), several(1, values, OTHER), noise=0.01, price=0.1)
+    assert made.verdicts[1] is verdict
+    assert made.experiments[1].further == values[1:]
+    assert made.experiments[1].loss == pytest.approx(values[0] + 0.1 * (values[1] / 100 - 1))
+
+
+def test_one_objective_has_no_price():
+    assert keeper(trial(0, 2.0), trial(1, 1.5, OTHER), noise=0.01, price=9.0).experiments[1].loss == 1.5

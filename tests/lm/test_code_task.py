@@ -36,3 +36,14 @@ def test_without_git_no_run_is_started(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="git is not installed"):
         plan(SETTINGS)
+
+
+def test_what_a_training_measures_may_be_an_objective_too():
+    task = load_task("nanolm", objectives="val_bpb, parameters")
+    assert [(o.name, o.direction) for o in task.objectives] == [("val_bpb", "minimize"), ("parameters", "minimize")]
+    assert len(load_task("nanolm").objectives) == 1
+    assert len(load_task("nanolm", objectives=["val_bpb"]).objectives) == 1
+    with pytest.raises(UsageError, match="Did you mean 'parameters'"):
+        load_task("nanolm", objectives="val_bpb,parameter")
+    with pytest.raises(UsageError, match="the first is val_bpb"):
+        load_task("nanolm", objectives="parameters")
