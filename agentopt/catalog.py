@@ -41,18 +41,17 @@ def _extra(method: str) -> str:
     return "" if extra is None else extra.name + (" (missing)" if extra.missing else "")
 
 
-def tasks() -> list[tuple[str, str, str]]:
-    """Returns the name, the number of parameters and the first sentence of each task; or why it cannot be loaded."""
+def tasks() -> list[tuple[str, str, str, str]]:
+    """Returns each task's name, numbers of parameters and objectives, first sentence; or why it cannot be loaded."""
     rows = []
     for name in _task_names():
         try:
             task = load_task(name)
         except AgentoptError as error:
-            rows.append((name, "-", f"not available: {error}"))
+            rows.append((name, "-", "-", f"not available: {error}"))
         else:
-            rows.append(
-                (name, str(len(task.space)), re.split(r"(?<=[.:]) |\n", task.describe().strip(), maxsplit=1)[0])
-            )
+            sentence = re.split(r"(?<=[.:]) |\n", task.describe().strip(), maxsplit=1)[0]
+            rows.append((name, str(len(task.space)), str(len(task.objectives)), sentence))
     return rows
 
 

@@ -34,6 +34,8 @@ SUITES: Mapping[str, tuple[str, ...]] = {
         "bbob-f20-d5-i1",
         "bbob-f21-d5-i1",
     ),
+    # Several objectives; no package and no file is needed, an evaluation takes a millisecond at most.
+    "moo": ("zdt1", "zdt2", "zdt3", "dtlz2", "vehicle-safety", "car-side-impact", "penicillin"),
     "quick": ("hartmann6", "rastrigin-5", "bbob-f8-d5-i1", "hpolib-protein", "hpobench-vehicle", "nb201-cifar100"),
 }
 """The tasks of each suite."""

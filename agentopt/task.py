@@ -49,13 +49,18 @@ class FunctionTask:
     isolation: Isolation = "inline"
     timeout: float | None = None
     optimum: float | None = None
-    """The best value there is, where it is known, in the task's units."""
+    """The best value there is, where it is known, in the task's units; of several objectives the front's hypervolume.
+
+    Hypervolumes are measured from the `reference` of each objective.
+    """
     median: float | None = None
     """The value of the median configuration, where it is known: a regret of 1 (0: the best)."""
     best_known: float | None = None
-    """The best value that a stated search has found, where the optimum is not known."""
+    """The best value, or hypervolume, that a stated search has found, where the optimum is not known."""
     best_params: Params | None = None
     """A configuration that has the optimum, where one is known. Optimizers are not told it."""
+    front: Callable[[], Sequence[Sequence[float]]] | None = None
+    """Gives points of the true front, in the task's units, where it is known: all of them, or evenly spread ones."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Source, licence and the like, for `agentopt show`."""
 

@@ -321,7 +321,7 @@ def test_a_run_whose_first_record_is_torn_is_resumed(capsys, size):
     assert [(t.id, t.params) for t in torn] == [(t.id, t.params) for t in whole]
 
 
-@pytest.mark.parametrize("method", ["cmaes", "local", "llm", "centaur"])
+@pytest.mark.parametrize("method", ["cmaes", "local", "llm", "hollm"])
 def test_a_method_for_one_objective_is_refused_for_several(capsys, here, method):
     (here / "two.py").write_text(
         "from agentopt import Float\nspace = [Float('x', 0, 1)]\nobjectives = ['a', 'b']\n"

@@ -26,7 +26,11 @@ class Tpe:
     class Options(MethodOptions):
         """Optuna's options under its names, with its defaults, and the rule for failures."""
 
-        multivariate: bool = Field(True, description="one joint density; false: one per parameter, Optuna's before 5")
+        multivariate: bool | None = Field(
+            None,
+            description="one joint density; false: one per parameter, Optuna's before 5; unset: joint with one objective,"
+            " one per parameter with several, as Optuna does",
+        )
         group: bool = Field(False, description="split the joint density by groups of parameters (needs multivariate)")
         constant_liar: bool = Field(True, description="pending trials count as bad ones, so workers spread out")
         n_startup_trials: int = Field(10, ge=0, description="complete trials before the densities are used")
@@ -35,7 +39,7 @@ class Tpe:
 
         @model_validator(mode="after")
         def _check(self) -> Tpe.Options:
-            if self.group and not self.multivariate:
+            if self.group and self.multivariate is False:
                 raise ValueError("group needs multivariate")
             return self
 
@@ -47,7 +51,7 @@ class Tpe:
 
             return TPESampler(
                 seed=seed,
-                multivariate=options.multivariate,
+                multivariate=True if options.group else options.multivariate,
                 group=options.group,
                 constant_liar=options.constant_liar,
                 n_startup_trials=options.n_startup_trials,

