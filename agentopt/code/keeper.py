@@ -55,8 +55,8 @@ class KeepRule(BaseModel):
         0.02,
         ge=0,
         allow_inf_nan=False,
-        description="With several objectives: what it costs, in the first one, when a further one grows by as much as it"
-        " is in the first version, such as twice the parameters.",
+        description="With several objectives: what it costs, in the first one, when a further one grows by as much as"
+        " it is in the first version, such as twice the parameters.",
     )
     patience: int = Field(
         10, ge=1, description="Experiments without a keep before the search goes back to an earlier version."

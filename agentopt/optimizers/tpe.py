@@ -28,8 +28,8 @@ class Tpe:
 
         multivariate: bool | None = Field(
             None,
-            description="one joint density; false: one per parameter, Optuna's before 5; unset: joint with one objective,"
-            " one per parameter with several, as Optuna does",
+            description="one joint density; false: one per parameter, Optuna's before 5; unset: joint with one"
+            " objective, one per parameter with several, as Optuna does",
         )
         group: bool = Field(False, description="split the joint density by groups of parameters (needs multivariate)")
         constant_liar: bool = Field(True, description="pending trials count as bad ones, so workers spread out")
