@@ -40,7 +40,7 @@ def worth(losses: Floats) -> Floats:
     """Returns how good each loss is, from 0 for the worst to 1 for the best, shape (n,); NaN where it is not finite.
 
     Losses above the upper quartile by more than 1.5 times the range of the middle half count as that edge: one
-    disaster must not make all others look alike.
+    disaster must not make all others look alike. Where the middle half is all the same, nothing is cut off.
     """
     finite = np.isfinite(losses)
     found = np.full(losses.shape, np.nan)
@@ -49,7 +49,9 @@ def worth(losses: Floats) -> Floats:
     own = losses[finite]
     own = own / max(float(np.abs(own).max()), 1.0)  # differences of the largest numbers are no numbers
     low, quarter, three = (float(q) for q in np.quantile(own, [0.0, 0.25, 0.75]))
-    high = min(float(np.max(own)), three + 1.5 * (three - quarter))
+    high = float(np.max(own))
+    if three > quarter:
+        high = min(high, three + 1.5 * (three - quarter))
     width = high - low
     found[finite] = 1.0 if width <= 0 else 1.0 - (np.minimum(own, high) - low) / width
     return found
@@ -80,13 +82,17 @@ def hypervolume_terms(
     form: UnknownForm = "budget",
     constant: float = 1.0,
     norm: Norm = "minmax",
+    temperature: float = 1.0,
 ) -> Terms:
     """Returns the terms for several objectives.
 
     `gains`, shape (K,), is what the cells hold of the hypervolume (`cell_contributions`); `each`, shape (n,), what each
     point adds to it alone, NaN for failures: its variance in a cell makes the unknown.
     """
-    scale = minmax if norm == "minmax" else softmax
+
+    def scale(values: Floats) -> Floats:
+        return minmax(values) if norm == "minmax" else softmax(values, temperature)
+
     return Terms(
         scale(gains),
         scale(volumes(leaves)),

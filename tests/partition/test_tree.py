@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.spatial import KDTree
 
-from agentopt.partition.tree import grow, inside
+from agentopt.partition.tree import grow
 
 RULES = ["median", "mean", "midpoint"]
 rules = st.sampled_from(RULES)
+
+
+def inside(lower, upper, point):
+    """Which boxes hold a point: lower faces belong to a box, upper ones only where they are the unit box's."""
+    return ((lower <= point) & ((point < upper) | ((upper == 1.0) & (point <= 1.0)))).all(axis=-1)
 
 
 @st.composite
@@ -108,13 +114,62 @@ def test_the_axis_is_that_of_the_largest_variance_or_extent():
 def test_where_the_cut_lies():
     points = np.array([[0.0], [0.1], [0.2], [0.8]])
     places = {rule: grow(points, 3, rule).upper[0, 0] for rule in RULES}
-    assert places == {"median": 0.2, "mean": pytest.approx(0.275), "midpoint": 0.4}
+    assert places == {"median": pytest.approx(0.15), "mean": pytest.approx(0.275), "midpoint": 0.4}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_two_points_are_cut_half_way(rule):
+    leaves = grow(np.array([[0.0], [1.0]]), 1, rule)
+    assert leaves.upper[0, 0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.4, 1.0])
+def test_a_median_that_most_points_share_is_cut_beside_them(shared):
+    points = np.array([[0.2], [0.6], *[[shared]] * 5])
+    leaves = grow(points, 5, "median")
+    assert sorted(leaves.counts.tolist()) in ([2, 5], [1, 1, 5])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 12))
+def test_the_midpoint_rule_groups_points_as_scipy_does(seed, d, capacity):
+    points = np.random.default_rng(seed).random((80, d))
+
+    def groups(node):
+        leaf = isinstance(node, KDTree.leafnode)
+        return [frozenset(node.idx.tolist())] if leaf else groups(node.less) + groups(node.greater)
+
+    leaves = grow(points, capacity, "midpoint")
+    own = {frozenset(part.tolist()) for part in np.split(leaves.order, leaves.start[1:-1])}
+    assert own == set(groups(KDTree(points, leafsize=capacity, balanced_tree=False).tree))
+
+
+@given(clouds(), st.integers(1, 9), rules, st.integers(0, 2**32 - 1))
+def test_locate_finds_the_box_that_holds_a_place(points, capacity, rule, seed):
+    leaves = grow(points, capacity, rule)
+    rng, d = np.random.default_rng(seed), points.shape[1]
+    queries = np.concatenate([rng.random((30, d)), leaves.lower[:9], leaves.upper[:9], points])
+    for query, leaf in zip(queries, leaves.locate(queries), strict=True):
+        assert inside(leaves.lower[leaf], leaves.upper[leaf], query)
+
+
+@pytest.mark.parametrize("rule", ["median", "mean", "midpoint"])
+def test_scaling_an_axis_with_its_bounds_changes_nothing(rule):
+    low, high = np.array([-5.0, 0.0, 1e3]), np.array([5.0, 1e-3, 1e6])
+    raw = np.random.default_rng(0).uniform(low, high, (60, 3))
+    first = grow((raw - low) / (high - low), 4, rule)
+    factor, shift = np.array([8.0, 1024.0, 0.5]), np.array([16.0, 0.0, -64.0])
+    moved, ends = raw * factor + shift, (low * factor + shift, high * factor + shift)
+    second = grow((moved - ends[0]) / (ends[1] - ends[0]), 4, rule)
+    assert first.order.tolist() == second.order.tolist()
+    np.testing.assert_allclose(first.lower, second.lower, atol=1e-9)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_points_that_crowd_towards_a_corner_make_a_tree_as_deep_as_they_are_many(rule):
     points = 2.0 ** -np.arange(200)[:, None]
-    assert len(grow(points, 1, rule)) == 200
+    leaves = grow(points, 1, rule)
+    assert len(leaves) == 200
+    assert sorted(leaves.locate(points).tolist()) == list(range(200))
 
 
 @pytest.mark.parametrize("rule", RULES)
