@@ -21,6 +21,7 @@ SERVED_SECONDS = 900
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives tests with the real server the time that a first start takes, and keeps them on one worker of xdist."""
+    items.sort(key=lambda item: "doomed_model" in getattr(item, "fixturenames", ()))
     for item in items:
         names = getattr(item, "fixturenames", ())
         if {"served_model", "small_model"} & set(names):
@@ -45,3 +46,9 @@ def served_model(small_model: LocalModel, tmp_path_factory: pytest.TempPathFacto
     """A server with the smallest model; workers of pytest-xdist share one."""
     with ensure_server(small_model, log=tmp_path_factory.mktemp("served") / "vllm.log") as server:
         yield server
+
+
+@pytest.fixture
+def doomed_model(served_model: Server) -> Server:
+    """The same server for a test that may end it: it runs after all others."""
+    return served_model

@@ -410,6 +410,7 @@ def test_a_run_that_is_stopped_can_be_resumed_and_ends_as_if_it_had_not_been(cap
         assert "agentopt resume runs/cut" in err
         assert status == "interrupted"
     assert 5 <= len(read_history(Path("runs/cut")).trials) < 25
+    Path("slow.py").write_text(SLOW.replace("time.sleep(0.05)", "pass"))
     ok(capsys, "resume", "cut")
     ok(capsys, "run", *arguments, "--name", "whole")
     cut, whole = (read_history(Path("runs", name)).trials for name in ("cut", "whole"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
+from processes import eventually, running
 
 from agentopt.errors import UsageError
 from agentopt.executors.local import LocalExecutor
@@ -132,7 +132,8 @@ def test_output_is_passed_on(folder, capfdbinary):
 def test_a_command_that_overruns_its_time_is_killed_with_its_children(folder):
     (folder / "go.py").write_text(
         "import subprocess, sys, time, pathlib\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3); open(\"late\", \"w\")'])\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"pathlib.Path({str(folder / 'child')!r}).write_text(str(child.pid))\n"
         "time.sleep(60)\n"
     )
     executor = LocalExecutor(str(folder), {}, workers=1, timeout=1.0, folder=folder / "trials")
@@ -140,8 +141,8 @@ def test_a_command_that_overruns_its_time_is_killed_with_its_children(folder):
     (done,) = executor.wait(30)
     executor.close()
     assert done.outcome.status is Status.TIMEOUT
-    time.sleep(3.5)
-    assert not (folder / "late").exists()
+    child = int((folder / "child").read_text())
+    assert eventually(lambda: not running([child]))
 
 
 def test_braces_and_a_command_as_text(folder):

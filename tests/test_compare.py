@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
+from processes import eventually, running
 
 from agentopt.build import open_run, plan
 from agentopt.cli import main
@@ -133,20 +135,21 @@ def test_the_name_depends_on_what_is_compared_alone():
 
 
 def test_kill_and_run_again_repeats_no_finished_cell(tmp_path):
-    flags = ["--task", "sphere-3", "--task", "branin", "--seeds", "4", "--trials", "150", "--name", "c", "--json"]
+    flags = ["--task", "sphere-3", "--task", "branin", "--seeds", "3", "--trials", "80", "--name", "c", "--json"]
     command = [sys.executable, "-m", "agentopt", "compare", "random", "cmaes", *flags, "--runs-dir", str(tmp_path)]
     folder, rng = tmp_path / "c", random.Random(2)
     done: dict[str, bytes] = {}
     quiet = subprocess.DEVNULL
-    for _ in range(4):
+    for _ in range(3):
         process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
         deadline, count = time.monotonic() + 30, len(contents(folder))
-        while process.poll() is None and len(contents(folder)) < count + 3 and time.monotonic() < deadline:
+        while process.poll() is None and len(contents(folder)) < count + 2 and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(rng.random() / 5)
+        workers = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         process.send_signal(signal.SIGKILL)
         process.wait()
-        time.sleep(0.5)  # the workers die with their parent
+        assert eventually(lambda pids=workers: not running(pids)), "the workers die with their parent"
         found = contents(folder)
         for name, text in done.items():
             assert found[name] == text
@@ -154,7 +157,7 @@ def test_kill_and_run_again_repeats_no_finished_cell(tmp_path):
     last = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
     assert last.returncode == 0, last.stderr
     found = contents(folder)
-    assert len(found) == 16
+    assert len(found) == 12
     assert all(found[name] == text for name, text in done.items())
     result = json.loads(last.stdout.splitlines()[-1])
     assert set(result["methods"]) == {"random", "cmaes"}

@@ -95,9 +95,9 @@ def calls_decide(build: Build, problem: Problem) -> None:
 
 def any_order_is_taken(build: Build, problem: Problem) -> None:
     """Batches told in any order, each trial once, keep it going; a full batch waiting is never a dead end."""
-    for width, seed in ((3, 0), (16, 1)):
-        run = session(build, problem, seed).run(2 * TRIALS, width=width, order=np.random.default_rng(seed))
-        assert run.went_on(2 * TRIALS), f"stopped after {len(run.asked)} suggestions with up to {width} in flight"
+    for trials, width, seed in ((TRIALS, 3, 0), (2 * TRIALS, 16, 1)):
+        run = session(build, problem, seed).run(trials, width=width, order=np.random.default_rng(seed))
+        assert run.went_on(trials), f"stopped after {len(run.asked)} suggestions with up to {width} in flight"
 
 
 def empty_ask_changes_nothing(build: Build, problem: Problem) -> None:
@@ -136,8 +136,8 @@ def foreign_trials_are_taken(build: Build, problem: Problem) -> None:
 
 def failures_are_taken(build: Build, problem: Problem) -> None:
     """Every status of failure is taken; so is a run where nothing ever succeeds, and one that then does."""
-    mixed = session(build, problem, judge=faulty(problem)).run(2 * TRIALS, width=3)
-    assert mixed.went_on(2 * TRIALS), f"gave up after {len(mixed.asked)} trials, half of which failed"
+    mixed = session(build, problem, judge=faulty(problem)).run(TRIALS, width=3)
+    assert mixed.went_on(TRIALS), f"gave up after {len(mixed.asked)} trials, half of which failed"
     good, bad = bowl(problem), 2 * TRIALS
 
     def late(number: int, params: Params) -> Outcome:
@@ -221,11 +221,14 @@ def repairs_are_idempotent(task: Task) -> None:
         assert task.repair(repaired) == repaired, f"a second repair changes {repaired}"
 
 
-def evaluation_is_repeatable(task: Task) -> None:
-    """An evaluation returns an outcome with a value per objective, the same for the same params and seed."""
+def evaluation_is_repeatable(task: Task, configurations: int = 2) -> None:
+    """An evaluation returns an outcome with a value per objective, the same for the same params and seed.
+
+    `configurations` is how many are evaluated, twice each.
+    """
     rng = np.random.default_rng(1)
     count = len(task.objectives)
-    for seed in range(2):
+    for seed in range(configurations):
         params = task.repair(task.space.sample(rng))
         given = dict(params)
         outcome = task.evaluate(params, seed=seed)

@@ -104,7 +104,8 @@ def make_oracle(noise: float = 0.1) -> Callable[[str, Mapping[str, Any]], Reply]
     error would leave a cell of width 1 / n from its middle. Asked about a cell of the space, it proposes the place in
     the cell that is nearest to the optimum, off by N(0, `noise`) of the cell's sides, and predicts true values, off by
     N(0, `noise`) ranges of what was observed: its error is relative to what it is asked about. `oracle` is the script
-    with an error of 0.1, `vague` with one of 0.3; others are made in a file of one's own, for `--model scripted:my.py:sharp`:
+    with an error of 0.1, `vague` with one of 0.3; others are made in a file of one's own, for
+    `--model scripted:my.py:sharp`:
 
         from agentopt.testing.models import make_oracle
 

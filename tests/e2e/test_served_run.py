@@ -48,7 +48,7 @@ def test_the_real_server_says_that_a_prompt_is_too_long(served_model, tmp_path):
 @pytest.mark.slow
 def test_the_main_job_with_the_real_model(served_model, tmp_path):
     """`agentopt run centaur --model ...` on the real problem: the model's own replies become trials."""
-    flags = ["--trials", 18, "-o", "ratio=0.5", "-o", "recent=4", "-o", "best=3", "--name", "real", "--json"]
+    flags = ["--trials", 16, "-o", "ratio=0.5", "-o", "recent=4", "-o", "best=3", "--name", "real", "--json"]
     done = agentopt("run", "centaur", "--model", "smollm2-135m", *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
@@ -74,7 +74,9 @@ def mortal(tmp_path):
         (model / name).write_text("{}")
     (tmp_path / "job.py").write_text(TASK)
     env = {"AGENTOPT_VLLM_COMMAND": f"{sys.executable} {MORTAL}", "AGENTOPT_CACHE": str(tmp_path / "cache")}
+    (tmp_path / "few.toml").write_text("[model]\nretries = 1")
     flags = ["--model", "./model", "--task", "job.py:evaluate", "--trials", 30, "-o", "ratio=0.5", "--name", "r"]
+    flags += ["--config", "few.toml"]
 
     def run(*lives):
         (model / "lives").write_text("\n".join(map(str, lives)))
@@ -83,31 +85,24 @@ def mortal(tmp_path):
     return run, env
 
 
-def test_a_server_that_dies_is_restarted_once(mortal, tmp_path):
-    run, _ = mortal
-    done = run(3)
-    assert done.returncode == 0, done.stderr
-    assert "starting it again" in done.stderr
-    trials = read_history(tmp_path / "runs" / "r").trials
-    assert len(trials) == 30
-    assert sum(trial.origin is Origin.LLM for trial in trials) >= 9
-    assert "EngineDeadError" in next(e.reason for e in read_ledger(tmp_path / "runs" / "r") if e.status == "error")
-
-
-def test_a_server_that_dies_again_stops_the_run_which_can_be_resumed(mortal, tmp_path):
+def test_a_server_that_dies_is_restarted_once_and_a_run_that_it_stops_can_be_resumed(mortal, tmp_path):
     run, env = mortal
-    done = run(3, 2)
+    done = run(3, 2, 3)
     assert done.returncode == 1
+    assert "starting it again" in done.stderr
     assert "does not answer" in done.stderr
     assert "agentopt resume" in done.stderr
     assert "Traceback" not in done.stderr
     before = read_history(tmp_path / "runs" / "r").trials
     assert 10 < len(before) < 30
+    assert "EngineDeadError" in next(e.reason for e in read_ledger(tmp_path / "runs" / "r") if e.status == "error")
     again = agentopt("resume", "r", cwd=tmp_path, env=env)
     assert again.returncode == 0, again.stderr
+    assert "starting it again" in again.stderr
     after = read_history(tmp_path / "runs" / "r").trials
     assert after[: len(before)] == before
     assert len(after) == 30
+    assert sum(trial.origin is Origin.LLM for trial in after) >= 9
 
 
 def test_without_a_hub_and_a_package_the_models_that_can_be_had_are_named(tmp_path):

@@ -1,13 +1,15 @@
 """Stands in for vLLM: takes its command line, answers its endpoints, and has a child process as vLLM does.
 
-What it does is read from the model's folder: `die` (it ends at once with the text of that file), `never` (it loads
-for ever), `dead` (process ids whose engine is dead behind a live front), `pids` (it adds its own and its child's).
+What it does is read from the model's folder, or from FAKE_VLLM_FOLDER: `die` (it ends at once with the text of that
+file), `never` (it loads for ever), `orphan` (it ends without its child), `dead` (process ids whose engine is dead
+behind a live front), `pids` (it adds its own and its child's).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +25,7 @@ vllm:prompt_tokens_total{engine="0",model_name="m"} 100.0
 vllm:generation_tokens_total{engine="0",model_name="m"} 7.0
 """
 
-folder = Path(sys.argv[2])
+folder = Path(os.environ.get("FAKE_VLLM_FOLDER", sys.argv[2]))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -53,6 +55,14 @@ if __name__ == "__main__":
     if (folder / "die").exists():
         sys.exit((folder / "die").read_text())
     child = subprocess.Popen(["sleep", "600"])
+
+    def end(*_: object) -> None:
+        if not (folder / "orphan").exists():
+            child.kill()
+            child.wait()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     with (folder / "pids").open("a") as pids:
         pids.write(f"{os.getpid()} {child.pid}\n")
     if (folder / "never").exists():

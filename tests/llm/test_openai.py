@@ -47,7 +47,7 @@ def endpoint():
             self._send(*answers.pop(0))
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1", answers
     server.shutdown()
     server.server_close()

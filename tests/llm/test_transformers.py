@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from langchain_core.language_models import BaseChatModel
 
-from agentopt.errors import ModelUnavailable, UsageError
+from agentopt.errors import UsageError
 from agentopt.llm import transformers as backend_module
 from agentopt.llm.convert import hide_broken_vision
-from agentopt.llm.gateway import Request
+from agentopt.llm.gateway import PromptTooLong, Request
 from agentopt.llm.models import LocalModel
 from agentopt.llm.settings import ModelSettings
 from agentopt.llm.transformers import TransformersBackend
@@ -106,7 +106,7 @@ def test_thinking_reaches_the_template(chat: BaseChatModel) -> None:
 
 
 def test_prompt_beyond_the_context(chat: BaseChatModel) -> None:
-    with pytest.raises(ModelUnavailable, match=f"at most {CONTEXT}"):
+    with pytest.raises(PromptTooLong, match=f"at most {CONTEXT}"):
         chat.invoke("x" * CONTEXT)
     message = chat.invoke("x" * (CONTEXT - 20), max_tokens=100, seed=1, temperature=1.0)
     assert message.usage_metadata["total_tokens"] <= CONTEXT

@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 SEED = 7
 
 
+@cache
 def table(vocab):
     """The honest model: a token's logits are a row of this."""
     return np.random.default_rng(SEED).normal(size=(vocab, vocab)).astype(np.float32)

@@ -174,8 +174,9 @@ def test_text_that_is_too_short_or_none_says_so(cache, tmp_path):
 
 def test_the_standard_library_holds_out_modules_that_no_training_imports():
     corpus = find_corpus("stdlib")
-    held_out = [text for split, text in corpus.documents() if split is not Split.TRAIN]
-    trained = [text for split, text in corpus.documents() if split is Split.TRAIN]
+    held_out, trained = [], []
+    for split, text in corpus.documents():
+        (trained if split is Split.TRAIN else held_out).append(text)
     assert sum(map(len, held_out)) > 500_000
     assert sum(map(len, trained)) > 4_000_000
     here = Path(json.__file__).parents[1]

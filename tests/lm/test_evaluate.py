@@ -146,7 +146,7 @@ def test_answers_of_the_wrong_length_and_crashes_are_named(judge, kind, verdict,
 
 @pytest.mark.parametrize("kind", ["hang", "never_ready"])
 def test_a_model_that_does_not_answer_in_time_is_stopped(judge, kind):
-    assert judge(kind, timeout=4.0).verdict is Verdict.HANG
+    assert judge(kind, timeout=2.0).verdict is Verdict.HANG
 
 
 def test_held_out_text_is_not_there_to_be_read(judge, true_bpb, bubblewrap, tmp_path):

@@ -86,12 +86,12 @@ def test_smac_runs_the_trials_of_its_facade(tmp_path):
 
     problem = PROBLEMS["mixed"]
     judge, translation = bowl(problem), _Translation(problem.space)
-    ours = session(lambda p, s: build("smac", p, s, challengers=200), problem, 4).run(16)
+    ours = session(lambda p, s: build("smac", p, s, challengers=30), problem, 4).run(16)
     seed = int(np.random.default_rng(4).integers(2**31))
     scenario = Scenario(
         translation.space, output_directory=tmp_path, deterministic=True, n_trials=problem.trials, seed=seed
     )
-    maximizer = Facade.get_acquisition_maximizer(scenario, challengers=200)
+    maximizer = Facade.get_acquisition_maximizer(scenario, challengers=30)
     facade = Facade(scenario, logging_level=False, overwrite=True, acquisition_maximizer=maximizer)
     theirs = []
     for number in range(16):
@@ -117,7 +117,7 @@ def test_smac_leaves_nothing_behind(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize("method", PEERS)
 def test_it_finds_lower_values_than_random_search(method):
     """Medians of three seeds at 60 trials of a bowl in three dimensions."""
-    options = {"smac": QUICK["smac"], "gp": {"n_startup_trials": 40}}.get(method, {})
+    options = {"smac": {"challengers": 50, "retrain_after": 16}, "gp": {"n_startup_trials": 50}}.get(method, {})
     problem = Problem(NUMBERS.space, NUMBERS.objectives, trials=60)
 
     def best(name, seed, **options):

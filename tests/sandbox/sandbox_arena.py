@@ -1,6 +1,7 @@
 """A place for hostile programs: the surroundings they attack, and launchers that are root or an ordinary user.
 
-As a program (`python sandbox_arena.py FILE`) it runs the sandbox that a JSON file describes, and prints how it went.
+As a program it is the launcher that is an ordinary user: each line of its input describes a sandbox, and it runs that
+and prints how it went. It stays for the next one, for starting it takes longer than most of what is run.
 """
 
 from __future__ import annotations
@@ -76,21 +77,16 @@ class Arena:
         }
         if self.launcher == _current():
             return execute(wanted)
-        file = self.path("wanted.json")
-        file.write_text(json.dumps(wanted))
-        done = subprocess.run(
-            [_user_python(), __file__, str(file)],
-            user=USER,
-            group=USER,
-            extra_groups=[],
-            env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/bin:/bin", CANARY: "secret", **_home(self)},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, (done.returncode, done.stderr)
-        found = json.loads(done.stdout)
+        launcher = _idle.pop() if _idle else _user()
+        assert launcher.stdin is not None
+        assert launcher.stdout is not None
+        launcher.stdin.write(json.dumps({**wanted, "home": _home(self)}) + "\n")
+        launcher.stdin.flush()
+        line = launcher.stdout.readline()
+        if not line:
+            raise AssertionError(f"the launcher ended with {launcher.wait()}")
+        _idle.append(launcher)
+        found = json.loads(line)
         return Execution(**{**found, "status": ExecutionStatus(found["status"])})
 
     def leaked(self) -> list[int]:
@@ -104,6 +100,25 @@ class Arena:
             if any(bytes(self.work) in text for text in texts) and int(process.name) != os.getpid():
                 found.append(int(process.name))
         return found
+
+
+_idle: list[subprocess.Popen[str]] = []
+"""Launchers that are an ordinary user and wait for the next sandbox; they end with this process."""
+
+
+def _user() -> subprocess.Popen[str]:
+    """Starts a launcher that is an ordinary user."""
+    return subprocess.Popen(
+        [str(_user_python()), __file__],
+        user=USER,
+        group=USER,
+        extra_groups=[],
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/bin:/bin", CANARY: "secret"},
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _home(arena: Arena) -> dict[str, str]:
@@ -175,4 +190,9 @@ def arena(launcher: str, tier: Tier) -> Iterator[Arena]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(dataclasses.asdict(execute(json.loads(Path(sys.argv[1]).read_text())))))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        os.environ.update(asked["home"])
+        tempfile.tempdir = None  # it is another one now
+        sys.stdout.write(json.dumps(dataclasses.asdict(execute(asked))) + "\n")
+        sys.stdout.flush()

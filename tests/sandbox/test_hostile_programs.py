@@ -57,7 +57,7 @@ def test_a_hostile_program_gets_its_verdict(name, tier, launcher, monkeypatch):
         for source in ("_lib.py", f"{name}.py"):
             shutil.copy(PROGRAMS / source, place.work)
             (place.work / source).chmod(0o644)
-        done = place.run("python", f"{place.work}/{name}.py", timeout=2 if name in SPINNING else 30)
+        done = place.run("python", f"{place.work}/{name}.py", timeout=1 if name in SPINNING else 30)
         verdict = VERDICTS[name]
         if isinstance(verdict, ExecutionStatus):
             assert done.status is verdict, done

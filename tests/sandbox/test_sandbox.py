@@ -55,7 +55,7 @@ def test_the_interpreter_is_the_one_that_runs_this(box):
         ("import os; os.kill(os.getpid(), 9)", "oom", 137, "out of memory, most likely"),
         ("raise MemoryError", "oom", 1, "ran out of memory"),
         ("raise OSError(28, 'No space left on device')", "disk", 1, "No space left"),
-        ("import time; time.sleep(60)", "timeout", 137, "still running after 1.5 s"),
+        ("import time; time.sleep(60)", "timeout", 137, "still running after 0.5 s"),
         ("print('x' * 5_000_000)", "output", None, "printed more than 4 MiB"),
         ("[open(n, 'w').write('x' * 70_000_000) for n in 'abc']", "disk", None, "wrote more than 128 MiB"),
         ("open('a', 'w').truncate(1_100_000_000)", "disk", 1, "File too large"),
@@ -63,7 +63,7 @@ def test_the_interpreter_is_the_one_that_runs_this(box):
 )
 def test_each_end_has_its_status_and_reason(box, code, status, returncode, reason):
     slow = status != "timeout"
-    done = box.run([PYTHON, "-c", code], timeout=60 if slow else 1.5)
+    done = box.run([PYTHON, "-c", code], timeout=60 if slow else 0.5)
     assert done.status == status, done
     assert reason in done.reason
     if returncode is not None:
@@ -75,16 +75,16 @@ def test_processor_time_is_bounded_over_the_tree(tmp_path):
     for tier in TIERS:
         if why_not(tier):
             continue
-        limits = replace(LIMITS, cpu_seconds=1.0)
+        limits = replace(LIMITS, cpu_seconds=0.4)
         code = "import os; os.fork(); os.fork()\nwhile True: pass"
         done = Sandbox(tmp_path, tier=tier, limits=limits).run([PYTHON, "-c", code], timeout=60)
         assert done.status is ExecutionStatus.TIMEOUT, done
         assert "processor time" in done.reason
-        assert 0.9 < done.cpu_seconds < 4
+        assert 0.4 < done.cpu_seconds < 2
 
 
 def test_peak_memory_is_that_of_the_tree(box):
-    code = "import os, time; os.fork(); x = b'1' * (100 << 20); time.sleep(1)"
+    code = "import os, time; os.fork(); x = b'1' * (100 << 20); time.sleep(0.5)"
     done = box.run([PYTHON, "-c", code], timeout=30)
     assert done.status is ExecutionStatus.OK, done
     assert 200 * MIB < done.peak_bytes < 300 * MIB
@@ -137,7 +137,7 @@ def test_leaving_the_context_ends_the_program(box):
 
 def test_a_program_outlives_the_thread_that_started_it(box):
     started = []
-    code = "import time; time.sleep(1); print('done')"
+    code = "import time; time.sleep(0.3); print('done')"
     thread = threading.Thread(target=lambda: started.append(box.start([PYTHON, "-c", code], timeout=30)))
     thread.start()
     thread.join()
@@ -151,23 +151,24 @@ def test_a_broken_pipe_ends_a_program_as_usual(box):
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("tier", TIERS)
-def test_eight_sandboxes_run_at_once(tier, launcher):
+def test_several_sandboxes_run_at_once(tier, launcher):
+    count = 8 if launcher == "root" else 4
     code = """
 import os, time
 for _ in range(7):
     if os.fork() == 0:
-        time.sleep(1); os._exit(0)
+        time.sleep(0.5); os._exit(0)
 for _ in range(7): os.wait()
 print(os.getuid())
 """
     limits = replace(LIMITS, processes=12)  # of one sandbox, not of them together
-    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
-        places = [stack.enter_context(arena(launcher, tier)) for _ in range(8)]
+    with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+        places = [stack.enter_context(arena(launcher, tier)) for _ in range(count)]
         done = list(pool.map(lambda place: place.run("python", "-c", code, timeout=60, limits=limits), places))
-        assert [one.status for one in done] == [ExecutionStatus.OK] * 8, done
-        assert [place.leaked() for place in places] == [[]] * 8
+        assert [one.status for one in done] == [ExecutionStatus.OK] * count, done
+        assert [place.leaked() for place in places] == [[]] * count
         if launcher == "root" and tier is not Tier.PROCESS:
-            assert len({one.stdout for one in done}) == 8, "each has a user of its own"
+            assert len({one.stdout for one in done}) == count, "each has a user of its own"
             assert "0\n" not in {one.stdout for one in done}
 
 

@@ -150,9 +150,9 @@ def test_a_refit_is_good_on_unseen_trials():
         space=features.space,
         derived=features.derived,
         below=1.0,
-        folds=3,
+        folds=2,
         repeats=1,
-        boosting=Boosting(trees=150, learning_rate=0.1, members=1),
+        boosting=Boosting(trees=75, learning_rate=0.2, members=1),
     )
     assert figures["accuracy"].mean >= 0.995
     assert figures["spearman"].mean >= 0.94
