@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -27,6 +28,7 @@ from agentopt.errors import RunError, UsageError
 from agentopt.llm.settings import ModelSettings
 from agentopt.outcomes import outcome_of
 from agentopt.protocols import Objective, minimised
+from agentopt.report.fronts import Front, front_of
 from agentopt.report.load import best_of
 from agentopt.space import Parameter, SearchSpace, as_space
 from agentopt.study import Stop, replay
@@ -42,11 +44,17 @@ class Result:
     """What a search has found. Values are in the function's own units."""
 
     best: Trial | None
-    """The best complete trial; None where every evaluation failed."""
+    """The best complete trial, of several objectives in the first one; None where every evaluation failed."""
     trials: tuple[Trial, ...]
     """All finished trials in the order in which they ended."""
     run: Path | None
     """The run folder, where one was asked for."""
+    objectives: tuple[Objective, ...] = (Objective(),)
+
+    @cached_property
+    def front(self) -> Front:
+        """The Pareto set of several objectives, with its hypervolume and the reference point that this counts from."""
+        return front_of(self.trials, self.objectives)
 
     @property
     def value(self) -> float:
@@ -76,6 +84,7 @@ def minimize(
     options: Mapping[str, Any] | None = None,
     model: Model | None = None,
     maximize: bool = False,
+    objectives: Sequence[Objective] | None = None,
     run: str | Path | None = None,
     default: bool = True,
     say: Say = silent,
@@ -84,7 +93,8 @@ def minimize(
 
     Args:
         fn: takes a dict of parameters, and `seed` where it has an argument of that name; returns a number, or a
-            mapping with `value` and further numbers to be recorded. What it raises makes a failed trial.
+            mapping with `value` and further numbers to be recorded. What it raises makes a failed trial. With
+            `objectives`: a number for each in their order, or a mapping with their names.
         space: the parameters.
         method: a name of `agentopt list methods`.
         trials: how many evaluations; 100 where neither this nor `budget` is given.
@@ -93,13 +103,15 @@ def minimize(
         options: the method's options, see `agentopt show METHOD`.
         model: for methods that ask a language model: its name, or settings.
         maximize: whether high values are good.
+        objectives: what is optimized, where it is more than one number or has a name; `front` of the result is what
+            several come to.
         run: a run folder to keep; one that exists already is continued. None: nothing is kept.
         default: whether the space's default configuration, where it has one, is the first trial.
         say: gets lines on what takes its time, as `print` would.
 
     """
-    objective = Objective(direction="maximize" if maximize else "minimize")
-    task = _function_task(fn, space, (objective,))
+    wanted = _objectives(objectives, maximize=maximize)
+    task = _function_task(fn, space, wanted)
     settings: dict[str, Any] = {"trials": trials, "budget": budget}
     settings |= {"method": method, "seed": seed, "options": options or {}, "model": model, "default": default}
     with ExitStack() as stack:
@@ -107,7 +119,19 @@ def minimize(
         if opened.execute() is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         history = opened.study.history.trials
-    return Result(best_of(history, (objective,)), tuple(history), None if run is None else Path(run))
+    return Result(best_of(history, wanted), tuple(history), None if run is None else Path(run), wanted)
+
+
+def _objectives(given: Sequence[Objective] | None, *, maximize: bool) -> tuple[Objective, ...]:
+    """Returns the objectives, after `maximize` where none are given; raises UsageError for what cannot be meant."""
+    if given is None:
+        return (Objective(direction="maximize" if maximize else "minimize"),)
+    names = [objective.name for objective in given]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"objectives: one or more with different names are needed, not {names}.")
+    if maximize:
+        raise UsageError("maximize is for one objective without a name: give Objective(NAME, 'maximize') instead.")
+    return tuple(given)
 
 
 class AskTell:
@@ -139,7 +163,7 @@ class AskTell:
         say: Say = silent,
     ) -> None:
         """`trials` is the number of evaluations planned, where there is one; `description` tells a model the topic."""
-        self._objectives = tuple(objectives)
+        self._objectives = _objectives(objectives, maximize=False)
         task = _function_task(_not_called, space, self._objectives, description)
         settings: dict[str, Any] = {"trials": trials, "method": method, "seed": seed, "options": options or {}}
         with ExitStack() as stack:
@@ -163,8 +187,13 @@ class AskTell:
 
     @property
     def best(self) -> Trial | None:
-        """The best complete trial by its first value."""
+        """The best complete trial, of several objectives in the first one."""
         return best_of(self.trials, self._objectives)
+
+    @property
+    def front(self) -> Front:
+        """The Pareto set of several objectives, with its hypervolume and the reference point that this counts from."""
+        return front_of(self.trials, self._objectives)
 
     def ask(self, n: int = 1) -> list[Ask]:
         """Returns up to `n` configurations to be evaluated; none where pending ones must be told first."""

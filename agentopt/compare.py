@@ -133,7 +133,10 @@ def check(design: Design) -> None:
     for item in design.methods:
         build.plan(design.settings(item, first, 0), where=item.label)
     for task in design.tasks[1:]:
-        build.plan(design.settings(design.methods[0], task, 0), where=task)
+        plan = build.plan(design.settings(design.methods[0], task, 0), where=task)
+        if len(plan.task.objectives) > 1:  # not every method takes these
+            for item in design.methods[1:]:
+                build.plan(design.settings(item, task, 0), where=item.label)
 
 
 def default_name(design: Design) -> str:

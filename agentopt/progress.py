@@ -17,6 +17,7 @@ from agentopt.journal import History
 from agentopt.ledger import FILE as LEDGER
 from agentopt.ledger import read_ledger
 from agentopt.protocols import Objective
+from agentopt.report.fronts import Growth
 from agentopt.report.text import duration, number
 
 LINE_SECONDS = 5.0
@@ -38,7 +39,9 @@ class Watcher:
         self._counts: Counter[str] = Counter()
         """The trials that were looked at, by status."""
         self._best: float | None = None
-        self._shown: float | None = None
+        self._growth: Growth | None = None
+        """The front of a run with several objectives."""
+        self._shown = ""
         self._last_line = 0.0
         self._tokens, self._tokens_size, self._tokens_at = 0, -1, 0.0
 
@@ -75,10 +78,17 @@ class Watcher:
         """Takes the history after a step."""
         if self.quiet or not history.trials:
             return
-        objective = Objective(**history.header["objectives"][0])
+        objectives = [Objective(**record) for record in history.header["objectives"]]
+        if self._growth is None and len(objectives) > 1:
+            self._growth = Growth(objectives)
+        objective = objectives[0]
         for trial in history.trials[self._counts.total() :]:
             self._counts[trial.outcome.status.value] += 1
-            if trial.complete and (self._best is None or objective.loss(trial.values[0]) < objective.loss(self._best)):
+            if self._growth is not None:
+                self._growth.tell(trial)
+            elif trial.complete and (
+                self._best is None or objective.loss(trial.values[0]) < objective.loss(self._best)
+            ):
                 self._best = trial.values[0]
         if self._live is not None:
             self._draw(history)
@@ -99,10 +109,10 @@ class Watcher:
     def _print(self, history: History) -> None:
         now = time.monotonic()
         since = now - self._last_line
-        better = self._best != self._shown
+        better = self._found() != self._shown
         if since < (_LEAST_SECONDS if better else LINE_SECONDS) and not history.stopped:
             return
-        self._last_line, self._shown = now, self._best
+        self._last_line, self._shown = now, self._found()
         budget = history.header["budget"].get("trials")
         count = f"{len(history.trials)}/{budget}" if budget else str(len(history.trials))
         self._console.print(Text(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}"))
@@ -110,7 +120,14 @@ class Watcher:
     def _state(self) -> str:
         statuses = ", ".join(f"{n} {name}" for name, n in sorted(self._counts.items()))
         tokens = self._count_tokens()
-        return f"best {number(self._best)}  ({statuses})" + (f"  {tokens} LLM tokens" if tokens else "")
+        return f"{self._found()}  ({statuses})" + (f"  {tokens} LLM tokens" if tokens else "")
+
+    def _found(self) -> str:
+        """Returns the best value; of several objectives the hypervolume, once it can be measured, and the front."""
+        if self._growth is None:
+            return f"best {number(self._best)}"
+        known = "" if self._growth.hypervolume is None else f"hypervolume {number(self._growth.hypervolume)}, "
+        return f"{known}{self._growth.size} on the front"
 
     def _count_tokens(self) -> int:
         """Reads the ledger again where it has grown, not more often than every two seconds."""

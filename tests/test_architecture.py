@@ -65,7 +65,10 @@ MAY_IMPORT = {
     "partition": {"errors", "trial", "space", "pareto", "partition"},
     "study": {"errors", "journal", "protocols", "trial"},
     "optimizers": VALUES | SEAMS | {"llm", "prompts", "ledger", "code", "partition", "pareto", "optimizers"},
-    "report": {"journal", "ledger", "log", "trial", "space", "errors", "protocols", "code", "sandbox", "report"},
+    "report": {
+        *("errors", "trial", "log", "space", "protocols"),
+        *("journal", "ledger", "code", "sandbox", "pareto", "report"),
+    },
     "config": VALUES | SEAMS | {"llm", "task"},
     "runs": VALUES | {"config", "journal"},
 }

@@ -144,8 +144,8 @@ def test_several_objectives_have_a_front(tmp_path):
     points = [(1, 9), (2, 5), (3, 6), (2, 5), (4, 1)]
     both = (Objective("loss"), Objective("gain", "maximize"))
     report = write(tmp_path, [(Origin.RANDOM, done(a, -b)) for a, b in points], objectives=both)
-    assert [trial.id for trial in report.front] == [0, 1, 3, 4]
-    assert "Pareto front: 4 trials" in text(report)
+    assert [trial.id for trial in report.front.trials] == [0, 1, 4]
+    assert "3 of 5 complete trials are on the Pareto front; hypervolume " in text(report)
 
 
 @pytest.mark.parametrize(

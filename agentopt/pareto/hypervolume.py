@@ -47,7 +47,7 @@ def exact(front: Floats, reference: Floats) -> float:
     """Returns the hypervolume of a front, all of it better than the reference, without a library.
 
     Two objectives take one sweep; more are the sum of what each point adds to those before it, which is its own box
-    without the hypervolume of those others pushed into it (WFG: While, Bradstreet and Barone, IEEE TEC 16, 2012).
+    without what those others, pushed into it, take of it (WFG: While, Bradstreet and Barone, IEEE TEC 16, 2012).
     """
     if front.shape[1] == 1:
         return float(reference[0] - front.min())
@@ -60,9 +60,10 @@ def exact(front: Floats, reference: Floats) -> float:
     ordered = front[np.argsort(-front[:, -1], kind="stable")]
     total = 0.0
     for i, point in enumerate(ordered):
-        box = float(np.prod(reference - point))
-        pushed = np.maximum(ordered[i + 1 :], point)
-        total += box - (exact(pushed[front_mask(pushed)], reference) if len(pushed) else 0.0)
+        # The others are better in the last objective: pushed into the box, they reach through all of its depth.
+        pushed = np.maximum(ordered[i + 1 :, :-1], point[:-1])
+        shared = exact(pushed[front_mask(pushed)], reference[:-1]) if len(pushed) else 0.0
+        total += float(reference[-1] - point[-1]) * (float(np.prod(reference[:-1] - point[:-1])) - shared)
     return total
 
 
@@ -95,8 +96,43 @@ def contributions(points: Floats, reference: Floats) -> Floats:
 def improvements(candidates: Floats, points: Floats, reference: Floats) -> Floats:
     """Returns how much the hypervolume of `points` grows by each candidate alone, shapes (k, m), (n, m) to (k,)."""
     front = points[front_mask(points)] if len(points) else points
-    base = hypervolume(front, reference)
-    return np.array([max(0.0, hypervolume(np.vstack([front, row]), reference) - base) for row in candidates])
+    return np.array([_gain(row, front, reference) for row in candidates])
+
+
+def _gain(point: Floats, front: Floats, reference: Floats) -> float:
+    """Returns what a point adds to a front: its own box, without what the front holds of it."""
+    if not (point < reference).all() or (front <= point).all(axis=1).any():
+        return 0.0
+    box = float(np.prod(reference - point))
+    return max(0.0, box - hypervolume(np.maximum(front, point), reference)) if len(front) else box
+
+
+class Archive:
+    """The front of points that come one by one, and its hypervolume up to a reference point of shape (m,)."""
+
+    def __init__(self, reference: Floats | Sequence[float]) -> None:
+        self.reference: Floats = np.asarray(reference, dtype=float)
+        self.front: Floats = np.empty((0, len(self.reference)))
+        """The points that no other one dominates, shape (n, m), those beyond the reference point among them."""
+        self.hypervolume = 0.0
+
+    def add(self, point: Floats | Sequence[float]) -> bool:
+        """Takes a point, and returns whether it belongs to the front; of equal points the first one does."""
+        own = np.asarray(point, dtype=float)
+        if np.isnan(own).any() or (self.front <= own).all(axis=1).any():
+            return False
+        self.hypervolume += _gain(own, self.front, self.reference)
+        self.front = np.vstack([self.front[~(own <= self.front).all(axis=1)], own])
+        return True
+
+
+def hypervolume_curve(points: Floats, reference: Floats | Sequence[float]) -> Floats:
+    """Returns the hypervolume of the first 1, 2, ... n of points of shape (n, m), shape (n,); it never falls."""
+    archive, curve = Archive(reference), np.zeros(len(points))
+    for i, point in enumerate(points):
+        archive.add(point)
+        curve[i] = archive.hypervolume
+    return curve
 
 
 def choose_batch(candidates: Floats, points: Floats, reference: Floats, count: int) -> list[int]:

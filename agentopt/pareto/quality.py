@@ -36,27 +36,33 @@ def attainment(fronts: Sequence[Floats], share: float, at: Floats) -> Floats:
     The empirical attainment surface (Grunert da Fonseca et al., EMO 2001) of two objectives; infinity where fewer
     fronts come that far.
     """
-    reached = np.array([[_best_second(front, x) for x in at] for front in fronts])
+    reached = np.array([_stairs(front, at) for front in fronts]).reshape(len(fronts), len(at))
     needed = max(1, int(np.ceil(share * len(fronts))))
     surface: Floats = np.sort(reached, axis=0)[needed - 1]
     return surface
 
 
-def _best_second(front: Floats, x: float) -> float:
-    near = front[front[:, 0] <= x]
-    return float(near[:, 1].min()) if len(near) else float("inf")
+def _stairs(front: Floats, at: Floats) -> Floats:
+    """Returns the least second objective of the points up to each value of the first one."""
+    ordered = front[np.argsort(front[:, 0], kind="stable")]
+    least = np.concatenate([[np.inf], np.minimum.accumulate(ordered[:, 1])])
+    found: Floats = least[np.searchsorted(ordered[:, 0], at, side="right")]
+    return found
 
 
 def estimated_reference(points: Floats) -> Floats:
     """Returns a reference point from points of shape (n, m): the worst of their front, and a tenth of its range more.
 
-    A range of zero counts as the size of the value, or as 1. Raises ValueError where there is no point.
+    Where the front has no range in an objective, all points stand for it; where these have none, the size of the value
+    does, or 1. Raises ValueError where there is no point.
     """
     own = points[~np.isnan(points).any(axis=1)]
     if not len(own):
         raise ValueError("there is no point to estimate a reference from")
     front = own[front_mask(own)]
-    worst, width = front.max(axis=0), np.ptp(front, axis=0)
+    flat = np.ptp(front, axis=0) == 0
+    worst = np.where(flat, own.max(axis=0), front.max(axis=0))
+    width = np.where(flat, np.ptp(own, axis=0), np.ptp(front, axis=0))
     width = np.where(width > 0, width, np.where(worst != 0, np.abs(worst), 1.0))
     reference: Floats = worst + MARGIN * width
     return reference

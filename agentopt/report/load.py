@@ -16,6 +16,7 @@ from agentopt.code.keeper import Keeper
 from agentopt.journal import History, read_history
 from agentopt.ledger import Exchange, read_ledger
 from agentopt.protocols import Objective, minimised
+from agentopt.report.fronts import Front, front_of, known_hypervolume
 from agentopt.report.keeping import new_keeper
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Origin, Status, Trial
@@ -48,6 +49,8 @@ class Group:
     """Those without values."""
     best: float | None
     """The best first value, in the task's units."""
+    front: int
+    """Those on the front, of several objectives."""
     seconds: float
 
 
@@ -103,7 +106,7 @@ class RunReport:
 
     @cached_property
     def best(self) -> Trial | None:
-        """The first complete trial with the best first value."""
+        """The best complete trial: of several objectives the best in the first one."""
         return best_of(self.trials, self.objectives)
 
     @cached_property
@@ -122,14 +125,9 @@ class RunReport:
         return tuple(curve)
 
     @cached_property
-    def front(self) -> tuple[Trial, ...]:
-        """The complete trials that no other one beats in every objective."""
-        losses = [(trial, self._losses(trial)) for trial in self.trials if trial.complete]
-        return tuple(
-            trial
-            for trial, mine in losses
-            if not any(other != mine and all(a <= b for a, b in zip(other, mine, strict=True)) for _, other in losses)
-        )
+    def front(self) -> Front:
+        """The Pareto set and its hypervolume; of one objective the best trial alone."""
+        return front_of(self.trials, self.objectives, known=known_hypervolume(self.header, self.objectives))
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -178,13 +176,15 @@ class RunReport:
 
     def summary(self) -> dict[str, Json]:
         """Returns the object that `--json` prints."""
-        best = self.best
+        several = len(self.objectives) > 1
+        best = None if several else self.best  # several objectives have a front instead
         return {
             "run": str(self.run),
             "method": self.method,
             "task": self.task,
             "seed": self.seed,
             "best": best and {"values": list(best.values), "params": dict(best.params), "trial": best.id},
+            **(self.front.to_json() if several else {}),
             "trials": self.counts,
             "seconds": {
                 "total": round(self.seconds.total, 3),
@@ -195,26 +195,31 @@ class RunReport:
             "tokens": self.tokens,
         }
 
-    def _losses(self, trial: Trial) -> tuple[float, ...]:
-        return tuple(o.loss(v) for o, v in zip(self.objectives, trial.values, strict=True))
-
     def _group(self, name: str, trials: Sequence[Trial]) -> Group:
         complete = [trial for trial in trials if trial.complete]
         best = best_of(complete, self.objectives)
+        front = self.front.trials if len(self.objectives) > 1 else ()
         return Group(
             name,
             len(trials),
             len(complete),
             len(trials) - len(complete),
             None if best is None else best.values[0],
+            len({trial.id for trial in trials} & {trial.id for trial in front}),
             sum(trial.seconds for trial in trials),
         )
 
 
 def best_of(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
-    """Returns the first complete trial with the best first value, of trials in the task's units."""
-    complete = [trial for trial in trials if trial.complete]
-    return min(complete, key=lambda trial: objectives[0].loss(trial.values[0])) if complete else None
+    """Returns the first complete trial with the best first value, of trials in the task's units.
+
+    Of several objectives, the further ones decide between those with equal first values: no trial dominates it.
+    """
+
+    def losses(trial: Trial) -> list[float]:
+        return [o.loss(v) for o, v in zip(objectives, trial.values, strict=True)]
+
+    return min((trial for trial in trials if trial.complete), key=losses, default=None)
 
 
 def reply_counts(exchanges: Sequence[Exchange]) -> dict[str, int]:

@@ -90,10 +90,30 @@ def best_table(report: RunReport) -> Table:
     return Table(("parameter", "best", "default", "range"), rows)
 
 
+def front_table(report: RunReport) -> Table:
+    """Returns one row for each trial on the front, the best in the first objective first, with its configuration."""
+    names = tuple(dict.fromkeys(name for trial in report.front.trials for name in trial.params))
+    columns = ("trial", "origin", *(f"{o.name} ({o.direction})" for o in report.objectives), *names)
+    rows = tuple(
+        (t.id, t.origin.value, *t.values, *(t.params.get(name) for name in names)) for t in report.front.trials
+    )
+    return Table(columns, rows)
+
+
+def hypervolumes_table(report: RunReport) -> Table:
+    """Returns the hypervolume after each trial, in the order in which they ended."""
+    rows = tuple((t.id, found) for t, found in zip(report.trials, report.front.hypervolumes, strict=True))
+    return Table(("trial", "hypervolume"), rows)
+
+
 def groups_table(kind: str, groups: Sequence[Group], report: RunReport) -> Table:
     """Returns one row for each origin or status."""
-    columns = (kind, "trials", "complete", "failed", f"best {report.objectives[0].name}", "seconds")
-    rows = tuple((g.name, g.trials, g.complete, g.failed, g.best, round(g.seconds, 3)) for g in groups)
+    several = len(report.objectives) > 1
+    found = "on the front" if several else f"best {report.objectives[0].name}"
+    columns = (kind, "trials", "complete", "failed", found, "seconds")
+    rows = tuple(
+        (g.name, g.trials, g.complete, g.failed, g.front if several else g.best, round(g.seconds, 3)) for g in groups
+    )
     return Table(columns, rows)
 
 
@@ -111,12 +131,15 @@ def counts_table(kind: str, counted: str, counts: Mapping[str, int]) -> Table:
 
 
 def overview_table(reports: Sequence[RunReport]) -> Table:
-    """Returns one row for each run."""
-    columns = ("run", "method", "task", "seed", "status", "trials", "failed", "best", "total", "LLM s", "tokens")
+    """Returns one row for each run; of several objectives the hypervolume stands in a column of its own."""
+    several = any(len(r.objectives) > 1 for r in reports)
+    found = ("best", "hypervolume") if several else ("best",)
+    columns = ("run", "method", "task", "seed", "status", "trials", "failed", *found, "total", "LLM s", "tokens")
     rows = tuple(
         (
             *(r.run.name, r.method, r.task, r.seed, r.status, len(r.trials), len(r.trials) - r.counts["complete"]),
-            None if r.best is None else r.best.values[0],
+            None if r.best is None or len(r.objectives) > 1 else r.best.values[0],
+            *((r.front.hypervolume if len(r.objectives) > 1 else None,) if several else ()),
             *(duration(r.seconds.total), round(r.seconds.llm, 3), sum(r.tokens.values())),
         )
         for r in reports
@@ -128,8 +151,11 @@ def run_tables(analysis: RunAnalysis) -> dict[str, Table]:
     """Returns each table of a run by its name, those left out that have no rows."""
     report, shares = analysis.report, analysis.importance
     parts = [(name, part) for name, parts in analysis.failure_map.items() for part in parts]
+    several = len(report.objectives) > 1
     found = {
-        "best": best_table(report),
+        "best": best_table(report) if not several else Table((), ()),
+        "front": front_table(report) if several else Table((), ()),
+        "hypervolume": hypervolumes_table(report) if several and report.front.trials else Table((), ()),
         "trials": trials_table(report),
         "origins": groups_table("origin", report.by_origin, report),
         "statuses": groups_table("status", report.by_status, report),

@@ -11,10 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from agentopt.code.keeper import Keeper, Verdict
+from agentopt.protocols import Objective
+from agentopt.report.fronts import Reference
 from agentopt.report.load import Group, RunReport
 from agentopt.trial import Trial, Value
 
 _FRONT_ROWS = 20
+_NARROW = 5
+"""Configurations of more parameters than this do not stand in the table of the front."""
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
@@ -89,16 +93,76 @@ def _best(report: RunReport) -> Iterator[RenderableType]:
         yield Text("No trial completed, so there is no best configuration.")
         yield ""
         return
-    value = ", ".join(f"{o.name} {number(v)}" for o, v in zip(report.objectives, best.values, strict=True))
-    yield Text(f"Best: {value} (trial {best.id}, {best.origin.value}; {objective.name} is {objective.direction}d)")
+    if len(report.objectives) > 1:
+        yield from _front(report)
+        yield ""
+        return
+    yield Text(
+        f"Best: {values_of(best, report)} (trial {best.id}, {best.origin.value};"
+        f" {objective.name} is {objective.direction}d)"
+    )
     if (base := report.baseline) is not None and base.complete:
         gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
         yield Text(f"Default configuration: {number(base.values[0])}; better by {number(gain)}")
     yield params_table(best, report)
     yield ""
-    if len(report.objectives) > 1:
-        yield _front(report)
-        yield ""
+
+
+def values_of(trial: Trial, report: RunReport) -> str:
+    """Returns the values of a complete trial, each with its objective's name."""
+    return ", ".join(f"{o.name} {number(v)}" for o, v in zip(report.objectives, trial.values, strict=True))
+
+
+def front_text(report: RunReport) -> str:
+    """Returns how many trials are on the front, their hypervolume, and where it counts from."""
+    front, count = report.front, len(report.front.trials)
+    text = f"{count} of {report.counts['complete']} complete trials {'is' if count == 1 else 'are'} on the Pareto front"
+    if front.reference is not None:
+        text += f"; hypervolume {number(front.hypervolume)}"
+        if front.of_known is not None:
+            text += f", {100 * front.of_known:.3g} % of the known one,"
+        text += f" {reference_text(front.reference, report.objectives)}"
+    return f"{text}."
+
+
+def reference_text(reference: Reference, objectives: Sequence[Objective]) -> str:
+    """Returns where a hypervolume counts from, and who says so."""
+    point = zip(objectives, reference.values, strict=True)
+    whose = "the task's" if reference.source == "task" else "an estimated"
+    return f"from {whose} reference point ({', '.join(f'{o.name} {number(v)}' for o, v in point)})"
+
+
+def base_text(report: RunReport) -> str:
+    """Returns how the default configuration fares beside the front; nothing where it has no values."""
+    base, front = report.baseline, report.front.trials
+    if base is None or not base.complete:
+        return ""
+    mine = [o.loss(v) for o, v in zip(report.objectives, base.values, strict=True)]
+    theirs = [[o.loss(v) for o, v in zip(report.objectives, t.values, strict=True)] for t in front]
+    over = sum(all(a <= b for a, b in zip(losses, mine, strict=True)) and losses != mine for losses in theirs)
+    fate = f"{over} of the front dominate{'s' * (over == 1)} it" if over else "it is on the front"
+    return f"Default configuration: {values_of(base, report)}; {fate}."
+
+
+def _front(report: RunReport) -> Iterator[RenderableType]:
+    yield Text(front_text(report))
+    if base := base_text(report):
+        yield Text(base)
+    front = report.front.trials
+    narrow = len(report.space.names) <= _NARROW
+    columns = ["trial", "origin", *(f"{o.name} ({o.direction})" for o in report.objectives)]
+    rows = []
+    count = min(_FRONT_ROWS, len(front))
+    for trial in (front[round(i * (len(front) - 1) / max(1, count - 1))] for i in range(count)):
+        params = "  ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
+        rows.append([str(trial.id), trial.origin.value, *map(number, trial.values), *([params] if narrow else [])])
+    more = f", {count} of {len(front)} from end to end" if len(front) > count else ""
+    made = table(f"Pareto front{more}", [*columns, *(["configuration"] if narrow else [])], rows, left=2)
+    if narrow:
+        made.columns[-1].justify = "left"
+    yield made
+    if not narrow:
+        yield Text("One configuration:  agentopt show RUN --trial N")
 
 
 def _experiments(report: RunReport, keeper: Keeper) -> Iterator[RenderableType]:
@@ -127,17 +191,15 @@ def params_table(trial: Trial, report: RunReport) -> Table:
     return made
 
 
-def _front(report: RunReport) -> Table:
-    front = sorted(report.front, key=lambda trial: trial.values)
-    rows = [(str(trial.id), *map(number, trial.values)) for trial in front[:_FRONT_ROWS]]
-    more = f", the first {_FRONT_ROWS}" if len(front) > _FRONT_ROWS else ""
-    title = f"Pareto front: {len(front)} trials{more}"
-    return table(title, ("trial", *(f"{o.name} ({o.direction})" for o in report.objectives)), rows)
-
-
 def _groups(title: str, kind: str, groups: Sequence[Group], report: RunReport) -> Table:
-    columns = (kind, "trials", "complete", "failed", f"best {report.objectives[0].name}", "seconds")
-    rows = [(g.name, str(g.trials), str(g.complete), str(g.failed), number(g.best), f"{g.seconds:.3g}") for g in groups]
+    several = len(report.objectives) > 1
+    found = "on the front" if several else f"best {report.objectives[0].name}"
+    columns = (kind, "trials", "complete", "failed", found, "seconds")
+    best = [str(g.front) if several else number(g.best) for g in groups]
+    rows = [
+        (g.name, str(g.trials), str(g.complete), str(g.failed), b, f"{g.seconds:.3g}")
+        for g, b in zip(groups, best, strict=True)
+    ]
     return table(title, columns, rows)
 
 
@@ -159,6 +221,13 @@ def failures(trials: Sequence[Trial], most: int = 8) -> Mapping[str, int]:
     return dict(sorted(counts.items(), key=lambda item: -item[1])[:most])
 
 
+def _found(report: RunReport) -> str:
+    """Returns the best value, and the hypervolume where there are several objectives."""
+    if len(report.objectives) > 1:
+        return f"hypervolume {number(report.front.hypervolume)}"
+    return number(None if report.best is None else report.best.values[0])
+
+
 def overview(reports: Sequence[RunReport]) -> Table:
     """Returns one line for each run."""
     rows = [
@@ -170,7 +239,7 @@ def overview(reports: Sequence[RunReport]) -> Table:
             str(r.seed),
             str(len(r.trials)),
             str(len(r.trials) - r.counts["complete"]),
-            number(None if r.best is None else r.best.values[0]),
+            _found(r),
             f"{r.seconds.total:.3g}",
             f"{r.seconds.llm:.3g}",
         )

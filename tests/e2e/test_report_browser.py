@@ -6,15 +6,19 @@ import json
 import os
 import shutil
 import time
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 from code_report_runs import LONG, write_code_run
-from report_runs import EVIL, write_run
+from report_runs import EVIL, SPACE, write_run
 
+from agentopt.journal import Journal
+from agentopt.protocols import Objective
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import write_report
 from agentopt.report.load import load_run
-from agentopt.trial import Origin
+from agentopt.trial import Origin, Outcome, Status, Suggestion
 
 BROWSER = os.environ.get("CHROME_BIN") or shutil.which("chromium")
 DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
@@ -368,3 +372,86 @@ def test_experiments_fit_on_a_phone(code_page, theme):
     find(code_page, f"{EXPERIMENTS} [data-trial='9']").click()
     body = find(code_page, "#dialog-body")
     assert body.get_property("scrollWidth") <= body.get_property("clientWidth")
+
+
+@pytest.fixture
+def several(browser, run):
+    """Opens the page of a run with so many objectives, all its charts drawn, and returns what the run found."""
+
+    def opened(count):
+        folder = run.parent / f"objectives-{count}"
+        if not folder.exists():
+            write_points(folder, np.random.default_rng(count).random((30, count)).tolist())
+        found = load_run(folder)
+        browser.get(write_report([RunAnalysis(found)], folder / "report.html").as_uri())
+        draw_all(browser)
+        return found
+
+    return opened
+
+
+def write_points(folder, points):
+    """Writes a run whose trials have these values, the second of them maximised."""
+    goals = [Objective(f"f{i}", "maximize" if i == 1 else "minimize") for i in range(len(points[0]))]
+    header = {"method": "random", "task": "toy", "seed": 0, "options": {}, "workers": 1, "space": SPACE.to_json()}
+    header |= {"objectives": [asdict(goal) for goal in goals], "budget": {"trials": len(points)}}
+    rng = np.random.default_rng(0)
+    with Journal(folder, header) as journal:
+        for i, values in enumerate(points):
+            params = SPACE.sample(rng)
+            journal.asked(1, [Suggestion(params, Origin.RANDOM, i)], [params], t=i, seconds=0.1)
+            journal.finished(i, Outcome(Status.COMPLETE, tuple(values)), seconds=0.1, t=i + 0.5)
+        journal.stopped("trials", t=len(points))
+
+
+FRONT = "[data-figure=r0-front]"
+
+
+def test_a_point_of_the_front_shows_its_configuration_and_opens(browser, several):
+    from selenium.webdriver import ActionChains
+
+    report = several(2)
+    script = (
+        "const traces = document.querySelector(arguments[0]).data;"
+        "const at = traces.findIndex((trace) => trace.name.endsWith('on the front'));"
+        "return [at, traces[at].customdata]"
+    )
+    at, marked = browser.execute_script(script, FRONT)
+    assert set(marked) == {trial.id for trial in report.front.trials}
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", find(browser, FRONT))
+    point = find(browser, f"{FRONT} .scatterlayer .trace:nth-child({at + 1}) .points path")
+    ActionChains(browser).move_to_element(point).perform()
+    said = until(browser, "document.querySelector(arguments[0])?.textContent", f"{FRONT} .hoverlayer .hovertext")
+    params = next(trial.params for trial in report.front.trials if trial.id == marked[0])
+    assert said.startswith(f"trial {marked[0]}, ")
+    assert f"width = {params['width']}" in said
+    ActionChains(browser).click().perform()
+    assert find(browser, "#dialog-title").text == f"Trial {marked[0]}"
+
+
+def test_dominated_points_are_faint_in_every_plane(browser, several):
+    report = several(4)
+    look_through = "[...document.querySelectorAll(arguments[0])].map((e) => Number(getComputedStyle(e).opacity))"
+    seen = browser.execute_script(f"return {look_through}", f"{FRONT} .scatterlayer .points path")
+    best, planes = len(report.front.trials), 6
+    assert 0 < best < len(report.trials)
+    assert len([opacity for opacity in seen if opacity > 0.9]) == best * planes
+    assert len([opacity for opacity in seen if opacity < 0.3]) == (len(report.trials) - best) * planes
+
+
+def test_three_objectives_are_a_space_of_points_to_be_opened(browser, several):
+    report = several(3)
+    assert until(browser, "document.querySelector(arguments[0])?.width > 100", f"{FRONT} canvas")
+    assert "WebGL" not in find(browser, "main").text
+    trial = report.front.trials[0].id
+    script = "document.querySelector(arguments[0]).emit('plotly_click', { points: [{ customdata: arguments[1] }] })"
+    browser.execute_script(script, FRONT, trial)
+    assert find(browser, "#dialog-title").text == f"Trial {trial}"
+
+
+@pytest.mark.parametrize(("theme", "count"), [("light", 4), ("dark", 3)])
+def test_fronts_fit_on_a_phone(browser, several, theme, count):
+    look(browser, width=390, theme=theme)
+    several(count)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert "on the Pareto front; hypervolume" in find(browser, "#r0-best").text

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentopt.pareto import (
+    Archive,
     attainment,
     choose_batch,
     contributions,
@@ -18,6 +19,7 @@ from agentopt.pareto import (
     front_mask,
     front_ranks,
     hypervolume,
+    hypervolume_curve,
     igd_plus,
     improvements,
 )
@@ -117,6 +119,32 @@ def test_contributions_are_what_is_lost_without_a_point(points):
     assert found.sum() <= whole + 1e-9
 
 
+@given(sets(most=10, objectives=(1, 2, 3, 4)))
+def test_a_curve_is_the_hypervolume_of_each_beginning(points):
+    points = np.vstack([points, np.full((1, points.shape[1]), np.nan), points[:1]])
+    reference = np.full(points.shape[1], 0.9)
+    curve = hypervolume_curve(points, reference)
+    assert curve == pytest.approx([hypervolume(points[: i + 1], reference) for i in range(len(points))], abs=1e-12)
+    assert (np.diff(curve) >= 0).all()
+    archive = Archive(reference)
+    kept = np.array([archive.add(point) for point in points])
+    front = points[front_mask(points)]
+    assert sorted(archive.front.tolist()) == sorted(front.tolist())
+    assert not kept[-2:].any()
+
+
+@given(sets(most=8, objectives=(2, 3, 4)), st.integers(0, 2**32 - 1))
+def test_what_a_candidate_adds_is_the_difference_of_two_hypervolumes(points, seed):
+    m = points.shape[1]
+    reference = np.full(m, 1.1)
+    candidates = np.vstack([np.random.default_rng(seed).random((5, m)) * 1.2, points])
+    base = hypervolume(points, reference)
+    expected = [hypervolume(np.vstack([points, row]), reference) - base for row in candidates]
+    found = improvements(candidates, points, reference)
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert (found[5:] == 0).all()
+
+
 @given(sets(most=6, objectives=(2, 3)), st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_a_batch_is_chosen_jointly(points, seed, count):
     rng, m = np.random.default_rng(seed), points.shape[1]
@@ -161,5 +189,7 @@ def test_an_estimated_reference_lies_beyond_the_front():
     points = np.array([[0.0, 2.0], [1.0, 1.0], [9.0, 9.0], [np.nan, 0.0]])
     np.testing.assert_allclose(estimated_reference(points), [1.1, 2.1])
     np.testing.assert_allclose(estimated_reference(np.array([[2.0, 0.0]])), [2.2, 0.1])
+    one_is_best = np.array([[1.0, 1.0], [3.0, 1.0], [2.0, 5.0]])
+    np.testing.assert_allclose(estimated_reference(one_is_best), [3.2, 5.4])
     with pytest.raises(ValueError, match="no point"):
         estimated_reference(np.full((2, 2), np.nan))

@@ -59,7 +59,7 @@ def test_every_figure_of_the_page_is_a_png_and_an_svg(tmp_path, objectives):
     on_page = {name.partition("-")[2].partition("-")[0] for name in run_part("r0", found).figures}
     on_page = {"slices" if name == "slice" else name for name in on_page}
     assert {path.stem for path in paths} == on_page
-    assert len(paths) == 2 * len(on_page) == 2 * (6 + len(objectives))
+    assert len(paths) == 2 * len(on_page) == (14 if len(objectives) == 1 else 18)
     for path in paths:
         head = path.read_bytes()
         assert head.startswith(b"\x89PNG") if path.suffix == ".png" else b"<svg" in head[:2000], path

@@ -18,6 +18,7 @@ from agentopt.report.comparison.curves import (
     targets_reached,
 )
 from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.fronts import Surfaces, surfaces
 from agentopt.report.comparison.standings import Standing, standings
 from agentopt.report.comparison.statistics import PairTest, Ranking, pair_tests, ranking, task_tests
 
@@ -67,6 +68,12 @@ class Analysis:
     def anytime(self) -> Mapping[Axis, list[Curve]]:
         """The regrets over each kind of cost."""
         return {axis: anytime(self.comparison, axis) for axis in AXES}
+
+    @cached_property
+    def surfaces(self) -> list[Surfaces]:
+        """The attainment surfaces on the tasks with two objectives."""
+        two = [t.name for t in self.comparison.tasks if t.front is not None and len(t.front.objectives) == 2]
+        return [found for task in two for found in surfaces(self.comparison.cells, self.comparison.labels, task)]
 
     @cached_property
     def ranks(self) -> RankCurves:

@@ -14,6 +14,7 @@ from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
 from agentopt.report.comparison.statistics import PairTest, comparable
 from agentopt.report.scale import HUGE
+from agentopt.report.text import reference_text
 
 _NAMED = 4
 
@@ -147,9 +148,7 @@ def _scales(comparison: Comparison) -> list[Caveat]:
     partly = [task.name for task in comparison.tasks if not task.normalised]
     if partly and len(partly) < len(comparison.tasks):
         found.append(Caveat(f"The normalised regret leaves out {_some(partly)}, where it is not known."))
-    several = [task.name for task in comparison.tasks if task.objectives > 1]
-    if several:
-        found.append(Caveat(f"Of the objectives of {_some(several)} only the first is compared."))
+    found += _fronts(comparison)
     below = [
         task.name
         for i, task in enumerate(comparison.tasks)
@@ -163,6 +162,20 @@ def _scales(comparison: Comparison) -> list[Caveat]:
         unit = comparable(comparison)[1]
         text = f"Tests over all tasks pair the runs by task and seed and measure differences in {unit} of the task."
         found.append(Caveat(text + " They speak of these tasks only."))
+    return found
+
+
+def _fronts(comparison: Comparison) -> list[Caveat]:
+    """Says what is compared where there are several objectives, and what regrets count from there."""
+    found = []
+    for task in comparison.tasks:
+        if task.front is not None:
+            where = reference_text(task.front.reference, task.front.objectives)
+            found.append(Caveat(f"On {task.name} the hypervolume is compared, {where}."))
+    joint = [task.name for task in comparison.tasks if task.reference_is == "these runs together"]
+    if joint:
+        text = f"How much hypervolume there is on {_some(joint)} is not known: regrets there count from that of the"
+        found.append(Caveat(f"{text} fronts of all runs together."))
     return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentopt.protocols import Objective
+from agentopt.report.fronts import Reference
 from agentopt.report.load import Seconds
 from agentopt.trial import Json
 
@@ -40,8 +41,22 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontFacts:
+    """What all runs of a task with several objectives share."""
+
+    objectives: tuple[Objective, ...]
+    reference: Reference
+    """What the hypervolumes of all runs count from."""
+    together: float
+    """The hypervolume of the fronts of all runs together."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """What is known of a task. Losses are minimised: a maximised objective's values with their sign turned."""
+    """What is known of a task. Losses are minimised: a maximised objective's values with their sign turned.
+
+    Of several objectives the hypervolume is compared, as an objective of its own.
+    """
 
     name: str
     objective: Objective
@@ -50,17 +65,31 @@ class TaskFacts:
     best_known: float | None = None
     """The lowest loss that a stated search has found, where the optimum is not known."""
     median: float | None = None
-    """The loss of the median configuration, where it is known."""
-    objectives: int = 1
+    """The loss that counts as a regret of 1: the median configuration's, where it is known; 0 of a hypervolume."""
+    front: FrontFacts | None = None
+    """Of several objectives: what hypervolumes count from; None of one, or where no run has a front."""
 
     @property
     def reference(self) -> float | None:
-        """The loss that regrets count from: the optimum's, else the best known one; None where neither is known."""
-        return self.best_known if self.optimum is None else self.optimum
+        """The loss that regrets count from: the optimum's, else the best known one; None where neither is known.
+
+        Of several objectives it is at the worst that of the fronts of all runs together.
+        """
+        known = self.best_known if self.optimum is None else self.optimum
+        return -self.front.together if known is None and self.front is not None else known
+
+    @property
+    def reference_is(self) -> str:
+        """What `reference` is; where it is None, regrets count from the best of the runs."""
+        if self.optimum is not None:
+            return "optimum"
+        if self.best_known is not None:
+            return "best known"
+        return "best of these runs" if self.front is None else "these runs together"
 
     @property
     def normalised(self) -> bool:
-        """Whether a regret can be put between 0, the reference, and 1, the median configuration."""
+        """Whether a regret can be put between 0, the reference, and 1, `median`."""
         return self.reference is not None and self.median is not None and self.median > self.reference
 
 
@@ -74,7 +103,7 @@ class Cell:
     run: Path
     status: str
     losses: tuple[float, ...]
-    """The best loss after each trial; infinite before the first complete one."""
+    """The best loss after each trial; before the first complete one infinite, of a hypervolume 0."""
     evaluated: tuple[float, ...]
     """The seconds of evaluation up to the end of each trial, all workers together."""
     elapsed: tuple[float, ...]
@@ -83,6 +112,13 @@ class Cell:
     origins: Mapping[str, int]
     tokens: Mapping[str, int]
     seconds: Seconds
+    front: Array | None = None
+    """Of several objectives: the values of the front, to be minimised, shape (trials, objectives)."""
+
+    @property
+    def nothing(self) -> float:
+        """The loss before the first trial: infinite, or no hypervolume."""
+        return math.inf if self.front is None else 0.0
 
     @property
     def finished(self) -> bool:
@@ -91,8 +127,8 @@ class Cell:
 
     @property
     def final(self) -> float:
-        """The best loss of the run; infinite where no trial completed."""
-        return self.losses[-1] if self.losses else math.inf
+        """The best loss of the run; infinite where no trial completed, but 0 of a hypervolume."""
+        return self.losses[-1] if self.losses else self.nothing
 
     def costs(self, axis: Axis) -> Array:
         """Returns the cost at the end of each trial; it never falls."""
@@ -103,5 +139,5 @@ class Cell:
 
     def at(self, costs: Array, axis: Axis) -> Array:
         """Returns the best loss that was found by each cost."""
-        known = np.array([math.inf, *self.losses])
+        known = np.array([self.nothing, *self.losses])
         return known[np.searchsorted(self.costs(axis), costs, side="right")]

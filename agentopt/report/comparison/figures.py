@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agentopt.report.canvas import dress, legend, new_figure
 from agentopt.report.comparison.analysis import Analysis
-from agentopt.report.comparison.cells import AXES, Array, Axis, TaskFacts
+from agentopt.report.comparison.cells import AXES, Axis, TaskFacts
 from agentopt.report.comparison.curves import Curve, RankCurves, Reached
 from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.front_figures import attainment_figure, hypervolumes_figure
+from agentopt.report.comparison.panels import draw_curves, looks, panels
 from agentopt.report.comparison.signed_rank import ALPHA
 from agentopt.report.comparison.statistics import Ranking
-from agentopt.report.palette import OKABE_ITO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_STYLES = ("-", "--", ":", "-.")
-_ACROSS = 3
-_DECADE = 10.0
-_SETTLED = 0.1
-"""The share of the cost after which curves decide the limits of an axis that is not logarithmic."""
 
 
 def comparison_figures(analysis: Analysis) -> dict[str, Figure]:
@@ -33,18 +28,11 @@ def comparison_figures(analysis: Analysis) -> dict[str, Figure]:
     for axis in AXES:
         made[f"anytime-{axis}"] = anytime_figure(comparison, analysis.anytime[axis], axis)
         made[f"targets-{axis}"] = targets_figure(comparison, analysis.targets[axis], axis)
+    made["hypervolumes"] = hypervolumes_figure(comparison, analysis.anytime["trials"])
+    made["attainment"] = attainment_figure(comparison, analysis.surfaces)
     made["ranks"] = ranks_figure(comparison, analysis.ranks)
     made["critical-difference"] = critical_difference_figure(analysis.ranking)
     return {name: figure for name, figure in made.items() if figure is not None}
-
-
-def _looks(comparison: Comparison) -> Mapping[str, dict[str, Any]]:
-    """Returns each method's colour and dashes, which together are its own for up to 28 methods."""
-    many = len(OKABE_ITO)
-    return {
-        label: {"color": OKABE_ITO[i % many], "linestyle": _STYLES[i // many % len(_STYLES)]}
-        for i, label in enumerate(comparison.labels)
-    }
 
 
 def figure_title(name: str) -> str:
@@ -53,7 +41,8 @@ def figure_title(name: str) -> str:
     for known, title in AXES.items():
         if axis == known:
             return f"{'Regret' if kind == 'anytime' else 'Targets reached'} over {title}"
-    return name.replace("-", " ").capitalize()
+    own = {"hypervolumes": "Hypervolume over trials", "attainment": "Attainment surfaces"}
+    return own.get(name, name.replace("-", " ").capitalize())
 
 
 def anytime_figure(comparison: Comparison, curves: Sequence[Curve], axis: Axis) -> Figure | None:
@@ -64,18 +53,12 @@ def anytime_figure(comparison: Comparison, curves: Sequence[Curve], axis: Axis) 
     tasks = [task for task in comparison.tasks if any(c.task == task.name for c in curves)]
     if not tasks:
         return None
-    across = min(_ACROSS, len(tasks))
-    down = math.ceil(len(tasks) / across)
-    figure = new_figure(4.2 * across + 2.2, 3.2 * down + 0.2)
-    panels = list(figure.subplots(down, across, squeeze=False).flat)
-    looks, drawn = _looks(comparison), []
+    figure, drawn = panels(len(tasks))
     references = dict(zip((t.name for t in comparison.tasks), comparison.references, strict=True))
-    for panel, task in zip(panels, tasks, strict=False):
-        _panel(panel, task, [c for c in curves if c.task == task.name], looks, references[task.name])
+    for panel, task in zip(drawn, tasks, strict=True):
+        reference = None if task.reference is not None else float(references[task.name])
+        draw_curves(panel, task, [c for c in curves if c.task == task.name], looks(comparison), reference)
         dress(panel, AXES[axis], _quantity(task), task.name)
-        drawn.append(panel)
-    for panel in panels[len(tasks) :]:
-        panel.set_axis_off()
     legend(figure, drawn)
     return figure
 
@@ -86,46 +69,14 @@ def _quantity(task: TaskFacts) -> str:
     return f"best {task.objective.name} (median, 95 % interval)"
 
 
-def _panel(
-    axes: Any, task: TaskFacts, curves: Sequence[Curve], looks: Mapping[str, dict[str, Any]], reference: float
-) -> None:
-    def shown(regret: Array) -> Array:
-        if task.reference is not None:
-            return regret
-        values: Array = np.asarray(regret + reference, dtype=float)
-        return -values if task.objective.direction == "maximize" else values
-
-    settled = []
-    for curve in curves:
-        look = looks[curve.label]
-        median = np.where(np.isfinite(curve.median), shown(curve.median), math.nan)
-        axes.plot(curve.costs, median, drawstyle="steps-post", label=curve.label, linewidth=1.5, **look)
-        low, high = shown(curve.low), shown(curve.high)
-        axes.fill_between(curve.costs, low, high, step="post", color=look["color"], alpha=0.15, linewidth=0)
-        settled.append(median[int(_SETTLED * len(median)) :])
-    _scale(axes, np.concatenate(settled), logarithmic=task.reference is not None)
-
-
-def _scale(axes: Any, values: Array, *, logarithmic: bool) -> None:
-    """Chooses an axis on which the curves can be told apart once the first, worst trials are over."""
-    values = values[np.isfinite(values)]
-    positive = values[values > 0]
-    if logarithmic and positive.size and positive.max() > _DECADE * positive.min():
-        axes.set_yscale("log", nonpositive="clip")
-        axes.set_ylim(bottom=positive.min() / 2)
-    elif values.size and np.ptp(values):
-        margin = 0.15 * np.ptp(values)
-        axes.set_ylim(values.min() - margin, values.max() + margin)
-
-
 def targets_figure(comparison: Comparison, found: Sequence[Reached], axis: Axis) -> Figure | None:
     """Returns the share of targets reached over the cost, over all tasks and seeds."""
     if not found:
         return None
     figure = new_figure(7.4, 4)
-    axes, looks = figure.subplots(), _looks(comparison)
+    axes, dressed = figure.subplots(), looks(comparison)
     for one in found:
-        axes.plot(one.costs, one.share, drawstyle="steps-post", label=one.label, linewidth=1.5, **looks[one.label])
+        axes.plot(one.costs, one.share, drawstyle="steps-post", label=one.label, linewidth=1.5, **dressed[one.label])
     axes.set_ylim(0, 1.02)
     dress(axes, AXES[axis], "share of targets reached", f"Targets of {_tasks(comparison)}, all seeds")
     legend(figure, [axes])
@@ -138,9 +89,9 @@ def ranks_figure(comparison: Comparison, curves: RankCurves) -> Figure | None:
     if len(labels) < 2 or np.isnan(curves.ranks).all():
         return None
     figure = new_figure(7.4, 4)
-    axes, looks = figure.subplots(), _looks(comparison)
+    axes, dressed = figure.subplots(), looks(comparison)
     for label, rank in zip(labels, curves.ranks, strict=True):
-        axes.plot(curves.trials, rank, label=label, linewidth=1.5, **looks[label])
+        axes.plot(curves.trials, rank, label=label, linewidth=1.5, **dressed[label])
     axes.set_ylim(len(labels) + 0.1, 0.9)
     dress(axes, "trials", "average rank (1 is best)", f"Ranks over {_tasks(comparison)}")
     legend(figure, [axes])

@@ -18,6 +18,7 @@ from agentopt.journal import FILE as JOURNAL
 from agentopt.log import read_log
 from agentopt.protocols import Objective
 from agentopt.report.comparison.cells import Array, Axis, Cell, Method, TaskFacts
+from agentopt.report.comparison.fronts import HYPERVOLUME, front_facts, front_losses
 from agentopt.report.load import RunReport, load_run
 from agentopt.report.scale import bounded
 from agentopt.trial import Json, Origin
@@ -117,7 +118,7 @@ class Comparison:
 
     @cached_property
     def scales(self) -> Array:
-        """The regret that counts as 1, by task: the median configuration's; nan where that is not known."""
+        """The regret that counts as 1, by task: the median configuration's, or all of the hypervolume; else nan."""
         return np.array([t.median - t.reference if t.normalised else math.nan for t in self.tasks])  # type: ignore[operator]
 
 
@@ -167,13 +168,14 @@ def assemble(
     asking = {label for (label, _, _), report in reports.items() if report.header.get("model") or report.exchanges}
     asking |= {method.control_of for method in methods if method.control_of is not None}
     longest = max((len(report.trials) for report in reports.values()), default=0)
+    facts = {task: _facts(task, [r for (_, name, _), r in reports.items() if name == task]) for task in tasks}
     return Comparison(
         folder=folder,
         methods=tuple(Method(m.label, m.method, m.options, m.control_of, m.label in asking) for m in methods),
-        tasks=tuple(_facts(task, [r for (_, name, _), r in reports.items() if name == task]) for task in tasks),
+        tasks=tuple(facts.values()),
         seeds=tuple(seeds),
         trials=max(1, longest if trials is None else trials),
-        cells=tuple(_cell(*key, report) for key, report in reports.items()),
+        cells=tuple(_cell(*key, report, facts[key[1]]) for key, report in reports.items()),
         notes=tuple(notes),
     )
 
@@ -181,17 +183,25 @@ def assemble(
 def _facts(name: str, reports: Sequence[RunReport]) -> TaskFacts:
     if not reports:
         return TaskFacts(name, Objective())
-    objective = reports[0].objectives[0]
+    several = len(reports[0].objectives) > 1
+    objective, front = HYPERVOLUME if several else reports[0].objectives[0], front_facts(reports)
     known: dict[str, Any] = {}
+    stated = not several or (front is not None and front.reference.source == "task")
     for fact in ("optimum", "best_known", "median"):
-        values = [report.header[fact] for report in reports if report.header.get(fact) is not None]
+        values = [report.header[fact] for report in reports if stated and report.header.get(fact) is not None]
         known[fact] = bounded(objective.loss(float(values[0]))) if values else None
-    return TaskFacts(name, objective, **known, objectives=len(reports[0].objectives))
+    if several:
+        known["median"] = 0.0
+    return TaskFacts(name, objective, **known, front=front)
 
 
-def _cell(label: str, task: str, seed: int, report: RunReport) -> Cell:
-    loss = report.objectives[0].loss
-    finite = (math.inf if math.isnan(value) else bounded(loss(value)) for value in report.best_so_far)
+def _cell(label: str, task: str, seed: int, report: RunReport, facts: TaskFacts) -> Cell:
+    front: Array | None = None
+    if len(report.objectives) > 1:
+        losses, front = front_losses(report, facts.front)
+    else:
+        loss = report.objectives[0].loss
+        losses = tuple(math.inf if math.isnan(value) else bounded(loss(value)) for value in report.best_so_far)
     clock: dict[int, float] = {}
     for record in read_log(report.run / JOURNAL)[0]:
         if record.get("event") == "finished":
@@ -202,13 +212,14 @@ def _cell(label: str, task: str, seed: int, report: RunReport) -> Cell:
         seed=seed,
         run=report.run,
         status=report.status,
-        losses=tuple(finite),
+        losses=losses,
         evaluated=tuple(np.cumsum([trial.seconds for trial in report.trials]).tolist()),
         elapsed=tuple(clock[trial.id] for trial in report.trials),
         counts=report.counts,
         origins={o.value: n for o in Origin if (n := sum(trial.origin is o for trial in report.trials))},
         tokens=report.tokens,
         seconds=report.seconds,
+        front=front,
     )
 
 

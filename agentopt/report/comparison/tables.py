@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from agentopt.report.comparison.analysis import Analysis
-from agentopt.report.comparison.cells import Array, Axis
+from agentopt.report.comparison.cells import Array, Axis, TaskFacts
 from agentopt.report.comparison.curves import CHECKPOINTS, Curve, RankCurves, Reached
 from agentopt.report.comparison.folder import Comparison
+from agentopt.report.comparison.fronts import QUARTILES, Surfaces
 from agentopt.report.comparison.standings import Standing
 from agentopt.report.comparison.statistics import PairTest
 from agentopt.report.tables import Entry, Table
@@ -18,6 +19,7 @@ from agentopt.report.tables import Entry, Table
 
 def comparison_tables(analysis: Analysis) -> dict[str, Table]:
     """Returns each table by its name."""
+    several = any(task.front is not None for task in analysis.comparison.tasks)
     return {
         "methods": methods_table(analysis.standings),
         "tasks": tasks_table(analysis.comparison),
@@ -29,6 +31,8 @@ def comparison_tables(analysis: Analysis) -> dict[str, Table]:
         **{f"anytime-{axis}": anytime_table(found, axis) for axis, found in analysis.anytime.items()},
         "ranks": ranks_table(analysis.ranks),
         **{f"targets-{axis}": targets_table(found, axis) for axis, found in analysis.targets.items()},
+        **({"fronts": fronts_table(analysis.comparison)} if several else {}),
+        **({"attainment": attainment_table(analysis.comparison, analysis.surfaces)} if analysis.surfaces else {}),
     }
 
 
@@ -48,14 +52,35 @@ def methods_table(standings: Sequence[Standing]) -> Table:
 
 
 def tasks_table(comparison: Comparison) -> Table:
-    """Returns one row for each task, with the value that its regrets count from and what that is."""
+    """Returns one row for each task, with the value that its regrets count from and what that is.
+
+    Where some task has several objectives, they and the point that their hypervolumes count from have columns, too.
+    """
+    several = any(task.front is not None for task in comparison.tasks)
     rows: list[tuple[Entry, ...]] = []
     for task, reference in zip(comparison.tasks, comparison.references, strict=True):
-        kind = "best of these runs" if task.reference is None else "best known" if task.optimum is None else "optimum"
         value = task.objective.loss(float(reference)) if math.isfinite(reference) else None
-        median = None if task.median is None else task.objective.loss(task.median)
-        rows.append((task.name, task.objective.name, task.objective.direction, value, kind, median))
-    return Table(("task", "objective", "direction", "reference", "reference_is", "median_configuration"), tuple(rows))
+        median = None if task.median is None or task.front is not None else task.objective.loss(task.median)
+        row: tuple[Entry, ...] = (
+            task.name,
+            task.objective.name,
+            task.objective.direction,
+            value,
+            task.reference_is,
+            median,
+        )
+        rows.append((*row, *_point_of(task)) if several else row)
+    columns = ("task", "objective", "direction", "reference", "reference_is", "median_configuration")
+    return Table((*columns, "objectives", "reference_point", "reference_point_is") if several else columns, tuple(rows))
+
+
+def _point_of(task: TaskFacts) -> tuple[Entry, ...]:
+    """Returns the objectives, the point that hypervolumes count from, and whose it is."""
+    if task.front is None:
+        return (None, None, None)
+    objectives, reference = task.front.objectives, task.front.reference
+    point = " ".join(f"{value:.10g}" for value in reference.values)
+    return (" ".join(f"{o.name}:{o.direction}" for o in objectives), point, reference.source)
 
 
 def cells_table(comparison: Comparison) -> Table:
@@ -75,6 +100,34 @@ def cells_table(comparison: Comparison) -> Table:
         cost: tuple[Entry, ...] = (s.total, s.llm, s.evaluate, s.overhead, *c.tokens.values(), c.run.as_posix())
         rows.append(row + cost)
     return Table((*columns, *more), tuple(rows))
+
+
+def fronts_table(comparison: Comparison) -> Table:
+    """Returns one row for each trial on the front of each run, and each objective, in the task's units; long form."""
+    facts = {task.name: task.front for task in comparison.tasks}
+    rows = tuple(
+        (cell.task, cell.label, cell.seed, n, objective.name, objective.loss(float(value)))
+        for cell in comparison.cells
+        if cell.front is not None and (shared := facts[cell.task]) is not None
+        for n, losses in enumerate(cell.front)
+        for objective, value in zip(shared.objectives, losses, strict=True)
+    )
+    return Table(("task", "method", "seed", "point", "objective", "value"), rows)
+
+
+def attainment_table(comparison: Comparison, found: Sequence[Surfaces]) -> Table:
+    """Returns the attainment surfaces, long form: what shares of the runs attain, in the task's units."""
+    facts = {task.name: task.front for task in comparison.tasks}
+    rows: list[tuple[Entry, ...]] = []
+    for one in found:
+        shared = facts[one.task]
+        assert shared is not None
+        first, second = shared.objectives
+        for share, surface in zip(QUARTILES, one.second, strict=True):
+            for x, y in zip(one.first, surface, strict=True):
+                if math.isfinite(y):
+                    rows.append((one.task, one.label, share, first.loss(float(x)), second.loss(float(y))))
+    return Table(("task", "method", "share", "first", "second"), tuple(rows))
 
 
 def checkpoints_table(curves: Sequence[Curve]) -> Table:

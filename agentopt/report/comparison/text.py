@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.caveats import uncontrolled
+from agentopt.report.comparison.cells import FrontFacts
 from agentopt.report.comparison.curves import CHECKPOINTS, Curve
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
@@ -31,8 +32,10 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
     """Returns the object that `--json` prints."""
     comparison, single = analysis.comparison, analysis.task_tests
     lonely = uncontrolled(comparison)
+    fronts = {task.name: _front_json(task.front) for task in comparison.tasks if task.front is not None}
     return {
         "run": str(comparison.folder),
+        **({"hypervolumes": fronts} if fronts else {}),
         "methods": {s.label: _standing_json(comparison, s) for s in analysis.standings},
         "tests": [
             {
@@ -43,6 +46,12 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
             for test in analysis.tests
         ],
     }
+
+
+def _front_json(facts: FrontFacts) -> dict[str, Any]:
+    """Returns what the hypervolumes of a task count from, and that of the fronts of all runs together."""
+    objectives = [{"name": o.name, "direction": o.direction} for o in facts.objectives]
+    return {"objectives": objectives, "reference": facts.reference.to_json(), "together": facts.together}
 
 
 def _standing_json(comparison: Comparison, standing: Standing) -> dict[str, Any]:
@@ -123,6 +132,8 @@ def _share(value: float | None) -> str:
 
 def _methods(comparison: Comparison, lines: Sequence[Standing]) -> RenderableType:
     one = len(comparison.tasks) == 1
+    ones = ["the median configuration"] if any(task.front is None for task in comparison.tasks) else []
+    ones += ["no hypervolume"] if any(task.front is not None for task in comparison.tasks) else []
     columns = ["method", "runs", "average rank"]
     columns += [f"median best {comparison.tasks[0].objective.name}"] if one else []
     columns += ["normalised regret", "failed", "oom", "by llm", "fallback"]
@@ -133,7 +144,7 @@ def _methods(comparison: Comparison, lines: Sequence[Standing]) -> RenderableTyp
         row += ["-" if s.normalised_regret is None else f"{s.normalised_regret:.4g}"]
         rows.append([*row, *map(_share, (s.failed_share, s.oom_share, s.llm_share, s.fallback_share))])
     return table(
-        "Methods (rank 1 is best; regret 0 is the optimum or best known, 1 the median configuration)", columns, rows
+        f"Methods (rank 1 is best; regret 0 is the optimum or best known, 1 {' or '.join(ones)})", columns, rows
     )
 
 

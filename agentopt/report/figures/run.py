@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.canvas import style, write_figure
-from agentopt.report.figures import parameters, trials
+from agentopt.report.figures import fronts, parameters, trials
 from agentopt.report.figures.experiments import experiments_figure
 from agentopt.report.figures.whereabouts import whereabouts_figure
 from agentopt.report.load import RunReport
@@ -21,7 +21,8 @@ def run_figures(analysis: RunAnalysis) -> dict[str, Figure]:
     report, shares, made = analysis.report, analysis.importance, dict[str, "Figure"]()
     made["convergence"] = trials.convergence_figure(report)
     if report.best is not None and len(report.objectives) > 1:
-        made["front"] = trials.front_figure(report)
+        made["front"] = fronts.front_figure(report)
+        made["hypervolume"] = fronts.hypervolume_figure(report)
     if analysis.failure_map:
         made["failures"] = parameters.failures_figure(analysis.failure_map)
     if not isinstance(shares, str):
@@ -46,6 +47,11 @@ def write_figures(analysis: RunAnalysis, folder: Path) -> list[Path]:
 
 
 def convergence(report: RunReport) -> Path:
-    """Writes the figure of the best value so far into the run folder, and returns the file."""
+    """Writes the figure of the best value so far into the run folder, and returns the file.
+
+    Of several objectives that is the hypervolume so far.
+    """
     with style():
+        if report.best is not None and len(report.objectives) > 1:
+            return write_figure(fronts.hypervolume_figure(report), report.run, "hypervolume", ["png"])[0]
         return write_figure(trials.convergence_figure(report), report.run, "convergence", ["png"])[0]

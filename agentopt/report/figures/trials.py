@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentopt.report.canvas import MUTED, dress, legend, new_figure
 from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, OKABE_ITO, colour
 from agentopt.report.scale import Scale, bounded, heights, value_scale
-from agentopt.trial import Origin, Trial
+from agentopt.trial import Origin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,25 +66,6 @@ def scale_values(axes: Any, scale: Scale) -> None:
     if scale.limits is not None:
         low, high = scale.limits
         axes.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
-
-
-def front_figure(report: RunReport) -> Figure:
-    """Returns the first two objectives against each other, the front joined."""
-    figure = new_figure(7.4, 4.8)
-    axes = figure.add_subplot()
-    for origin in dict.fromkeys(trial.origin for trial in report.trials):
-        own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
-        axes.scatter(*_places(own), label=origin.value, **look(origin))
-    edge = sorted(report.front, key=lambda trial: trial.values)
-    axes.plot(*_places(edge), color=BLACK, linewidth=1.2, label="front")
-    x, y = (f"{o.name} ({o.direction})" for o in report.objectives[:2])
-    dress(axes, x, y, f"Pareto front: {len(edge)} of {len(report.trials)} trials")
-    legend(figure, [axes])
-    return figure
-
-
-def _places(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
-    return [bounded(t.values[0]) for t in trials], [bounded(t.values[1]) for t in trials]
 
 
 def ledger_figure(report: RunReport) -> Figure:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from agentopt.report.html.fronts import joint_curves
 from agentopt.report.html.marks import hover, label, points, value_axis
 from agentopt.report.html.theme import INK, MUTED, PAPER, chart, text
 from agentopt.report.load import RunReport
@@ -61,27 +62,13 @@ def _failures(report: RunReport, trials: Sequence[Trial], x: Sequence[int], stat
     }
 
 
-def front(report: RunReport) -> Any:
-    """Returns the first two objectives against each other, the front marked."""
-    traces = []
-    best = {trial.id for trial in report.front}
-    for origin in dict.fromkeys(trial.origin for trial in report.trials):
-        own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
-        traces.append(points(report, own, *_places(own), origin))
-    edge = sorted((trial for trial in report.trials if trial.id in best), key=lambda trial: trial.values)
-    line = {"type": "scatter", "mode": "lines", "name": "front", "hoverinfo": "skip", "line": {"color": INK}}
-    x_edge, y_edge = _places(edge)
-    traces.append({**line, "x": x_edge, "y": y_edge})
-    x, y = report.objectives[:2]
-    return chart(traces, {"xaxis": {"title": {"text": label(x)}}, "yaxis": {"title": {"text": label(y)}}}, height=440)
-
-
-def _places(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
-    return [bounded(t.values[0]) for t in trials], [bounded(t.values[1]) for t in trials]
-
-
 def overlay(reports: Sequence[RunReport]) -> Any:
-    """Returns the best value so far of several runs of one task, coloured by method; by run where there is but one."""
+    """Returns the best value so far of several runs of one task, coloured by method; by run where there is but one.
+
+    Of several objectives it is the hypervolume so far.
+    """
+    several = len(reports[0].objectives) > 1
+    curves = joint_curves(reports) if several else [report.best_so_far for report in reports]
     methods = list(dict.fromkeys(report.method for report in reports))
     single = len(methods) == 1
     traces: list[dict[str, Any]] = []
@@ -95,11 +82,12 @@ def overlay(reports: Sequence[RunReport]) -> Any:
                 "mode": "lines",
                 "name": text(f"{report.method}, seed {report.seed}"),
                 "x": list(range(1, len(report.trials) + 1)),
-                "y": [None if math.isnan(value) else bounded(value) for value in report.best_so_far],
+                "y": [None if math.isnan(value) else bounded(value) for value in curves[i]],
                 "line": {**line, "dash": dash},
             }
         )
-    layout = {"xaxis": {"title": {"text": "trials"}}, "yaxis": {"title": {"text": label(reports[0].objectives[0])}}}
+    quantity = "hypervolume" if several else label(reports[0].objectives[0])
+    layout = {"xaxis": {"title": {"text": "trials"}}, "yaxis": {"title": {"text": quantity}}}
     return chart(traces, layout, height=420)
 
 

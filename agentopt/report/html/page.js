@@ -31,7 +31,7 @@
     const config = { ...data.config };
     if (element.closest(".grid") || matchMedia("(hover: none)").matches) config.displayModeBar = false;
     if (innerWidth < 600) narrow(figure.layout);
-    if (figure.data.some((trace) => trace.type === "parcoords") && !webgl()) {
+    if (figure.data.some((trace) => ["parcoords", "scatter3d"].includes(trace.type)) && !webgl()) {
       element.textContent = "This browser offers no WebGL, which this chart needs.";
       drawn.add(element);
       return Promise.resolve();

@@ -11,6 +11,7 @@ from typing import Any
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import charts, parameters
 from agentopt.report.html.code_part import CodePart, code_part
+from agentopt.report.html.fronts import front_charts
 from agentopt.report.html.whereabouts import whereabouts
 from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, colour
@@ -21,9 +22,10 @@ from agentopt.report.tables import (
     calls_of,
     costs_table,
     counts_table,
+    front_table,
     groups_table,
 )
-from agentopt.report.text import duration, failures, number
+from agentopt.report.text import base_text, duration, failures, front_text, number, values_of
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial
 
@@ -40,6 +42,7 @@ class Part:
     facts: Sequence[tuple[str, str]]
     best: Table | None
     best_text: str
+    best_title: str
     origins: Table
     statuses: Table
     reasons: Table
@@ -87,8 +90,7 @@ def run_part(name: str, analysis: RunAnalysis) -> Part:
             figures[f"slice-{i}"] = parameters.slices(analysis, analysis.space[parameter])
             slices.append(f"{name}-slice-{i}")
         figures["parallel"] = parameters.parallel(analysis)
-    if report.best is not None and len(report.objectives) > 1:
-        figures["front"] = charts.front(report)
+    figures |= front_charts(report)
     if report.exchanges:
         figures["ledger"] = charts.ledger(report)
     colours = {trial.origin: colour(trial.origin) for trial in report.trials}
@@ -96,8 +98,9 @@ def run_part(name: str, analysis: RunAnalysis) -> Part:
         id=name,
         report=report,
         facts=list(_facts(report).items()),
-        best=best_table(report) if report.best is not None else None,
+        best=_best_table(report) if report.best is not None else None,
         best_text=_best_text(report),
+        best_title="Best configurations" if len(report.objectives) > 1 else "Best configuration",
         origins=groups_table("origin", report.by_origin, report),
         statuses=groups_table("status", report.by_status, report),
         reasons=counts_table("error", "trials", failures(report.trials, most=MOST_REASONS)),
@@ -163,12 +166,18 @@ def _moment(iso: str) -> str:
         return iso
 
 
+def _best_table(report: RunReport) -> Table:
+    return front_table(report) if len(report.objectives) > 1 else best_table(report)
+
+
 def _best_text(report: RunReport) -> str:
     best, objective = report.best, report.objectives[0]
     if best is None:
         return "No trial completed, so there is no best configuration."
-    value = ", ".join(f"{o.name} {number(v)}" for o, v in zip(report.objectives, best.values, strict=True))
-    text = f"{value}: trial {best.id}, from {best.origin.value}; {objective.name} is {objective.direction}d."
+    if len(report.objectives) > 1:
+        return f"{front_text(report)} {base_text(report)}".rstrip()
+    text = f"{values_of(best, report)}: trial {best.id}, from {best.origin.value};"
+    text += f" {objective.name} is {objective.direction}d."
     if (base := report.baseline) is not None and base.complete:
         gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
         text += f" The default configuration has {number(base.values[0])}: better by {number(gain)}."
