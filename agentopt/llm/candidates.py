@@ -133,7 +133,9 @@ def _objects(text: str) -> Iterator[Any]:
             continue
         if isinstance(value, Mapping) and KEY in value:
             yield value
-        at = end
+            at = end
+        else:
+            at += 1  # what is asked for may stand inside of it
 
 
 def _numbers(given: Any, objectives: int) -> tuple[float, ...] | None:

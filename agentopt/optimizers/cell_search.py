@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentopt.errors import ModelUnavailable
 from agentopt.llm.gateway import Gateway
@@ -104,6 +105,12 @@ class CellOptions(MethodOptions):
         " papers on HOLLM; needs reply=array.",
     )
 
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        if self.names == "anonymous" and self.reply != "array":
+            raise ValueError("names=anonymous needs reply=array: objects have the names in them")
+        return self
+
     @property
     def needs_model(self) -> bool:
         """Whether candidates or predictions are a language model's."""
@@ -156,7 +163,7 @@ class CellSearch:
         made: list[Suggestion] = []
         while len(made) < n:
             if not self._queue:
-                if self._pending:
+                if self._pending or self._tried_all():
                     break
                 self._queue = self._turn() if self._started else self._initial()
                 self._started = True
@@ -180,37 +187,50 @@ class CellSearch:
         state: dict[str, Json] = {"trials": len(self._seen.trials), "turns": self._turns, "queued": len(self._queue)}
         return {**state, "incumbent": dict(best[0].params) if best else None, **self._parts.chooser.explain()}
 
+    def _tried_all(self) -> bool:
+        """Whether all configurations were tried; what repairs make of them is found out by drawing."""
+        space, trials = self._problem.space, self._seen.trials
+        size = math.prod(parameter.levels or math.inf for parameter in space.parameters)
+        return size <= len(trials) and size <= len({space.key(trial.params) for trial in trials})
+
     def _initial(self) -> list[tuple[Candidate, dict[str, Json]]]:
         """Returns the initial trials."""
-        count = self._options.initial
-        pool = Pool(()) if self._parts.first is None else self._parts.first(count, self._seen)
+        count, first = self._options.initial, self._parts.first
+        pool = Pool(()) if first is None else self._usable(first(count, self._seen))
         made = [(candidate, self._note(candidate, pool, {})) for candidate in pool.candidates[:count]]
         for candidate, _ in made:
             self._seen.take(candidate.params)
+        origin, why = (Origin.RANDOM, {}) if first is None else (Origin.FALLBACK, {"turn": 0, "reason": _why(pool)})
         for _ in range(_TRIES * count):
             if len(made) == count:
                 break
             params = self._problem.space.sample(self._rng)
             if not self._seen.knows(params):
                 self._seen.take(params)
-                made.append((Candidate(params, 0, Origin.RANDOM), {}))
+                made.append((Candidate(params, 0, origin), dict(why)))
+        if made and first is not None:
+            made[0][1]["pool"] = dict(pool.counts)
         return made
+
+    def _usable(self, pool: Pool) -> Pool:
+        """Returns the pool; raises ModelUnavailable for one without candidates where `fallback` is `stop`."""
+        if not pool.candidates and self._options.fallback == "stop":
+            raise ModelUnavailable(f"No candidate of the model could be used ({_why(pool)}), and fallback=stop.")
+        return pool
 
     def _turn(self) -> list[tuple[Candidate, dict[str, Json]]]:
         """Returns the candidates that are to be run next, best first."""
         parts, batch = self._parts, self._parts.batch
         self._turns += 1
         chosen = parts.chooser.choose(self._seen)
-        pool = parts.sampler.candidates(chosen.cells, parts.wanted, self._seen, parts.hints(self._seen))
-        if not pool.candidates and self._options.fallback == "stop":
-            raise ModelUnavailable(f"No candidate of the model could be used ({_why(pool)}), and fallback=stop.")
+        pool = self._usable(parts.sampler.candidates(chosen.cells, parts.wanted, self._seen, parts.hints(self._seen)))
         predictions, calls = parts.surrogate.predict(pool.candidates, self._seen)
         made = []
         for i in self._order(predictions, batch):
             candidate, prediction = pool.candidates[i], predictions[i]
             note = self._note(candidate, pool, chosen.notes[candidate.cell])
             if prediction is not None:
-                note["predicted"] = self._shown(prediction)
+                note.update(self._shown(prediction))
             made.append((candidate, note))
             self._seen.take(candidate.params)
         made += self._filled(chosen, pool, batch - len(made))
@@ -250,10 +270,12 @@ class CellSearch:
         calls = pool.calls.get(candidate.cell, ())
         return {**note, "calls": list(calls)} if calls else note
 
-    def _shown(self, prediction: Prediction) -> Json:
-        """Returns a prediction in the task's units."""
+    def _shown(self, prediction: Prediction) -> dict[str, Json]:
+        """Returns a prediction in the task's units; for labels the probability of being among the best."""
+        if self._options.surrogate == "labels":
+            return {"probability": 1.0 - prediction.mean[0]}
         values = [o.loss(v) for o, v in zip(self._problem.objectives, prediction.mean, strict=True)]
-        return values[0] if len(values) == 1 else values
+        return {"predicted": values[0] if len(values) == 1 else values}
 
 
 def _why(pool: Pool) -> str:

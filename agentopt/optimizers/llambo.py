@@ -10,15 +10,15 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from agentopt.llm.gateway import Gateway
-from agentopt.optimizers.cell_sampler import CellSampler, Pool, make_cell_sampler
+from agentopt.optimizers.cell_sampler import Candidate, CellSampler, Pool, make_cell_sampler
 from agentopt.optimizers.cell_search import CellOptions, CellSearch, Parts, WholeSpace, surrogate_of
-from agentopt.optimizers.ranking import by_improvement
+from agentopt.optimizers.ranking import by_improvement, by_mean
 from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.surrogates import SurrogateName
 from agentopt.partition import Cell, whole_space
 from agentopt.protocols import Problem
 from agentopt.space import Choice
-from agentopt.trial import Json
+from agentopt.trial import Json, Value
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -109,7 +109,7 @@ class Llambo(CellSearch):
             WholeSpace(root),
             sampler,
             surrogate_of(options, problem, own[1], gateway),
-            by_improvement,
+            by_mean if options.surrogate == "labels" else by_improvement,  # a probability has no incumbent
             wanted=options.replies * options.candidates if one_call else options.candidates,
             batch=options.batch,
             hints=lambda seen: {"target": _target(problem, seen, options.alpha)},
@@ -139,9 +139,9 @@ class _RandomChoices:
         self._inner, self._space, self._rng = inner, problem.space, rng
 
     def candidates(self, cells: Sequence[Cell], count: int, seen: Seen, hints: Mapping[str, Json]) -> Pool:
-        """Returns the candidates with other choices; those that are known by then are left out."""
+        """Returns the candidates with other choices; those that are known by then are counted as duplicates."""
         pool = self._inner.candidates(cells, count, seen, hints)
-        drawn = []
+        drawn: dict[tuple[Value, ...], Candidate] = {}
         for candidate in pool.candidates:
             params = dict(candidate.params)
             for parameter in self._space.parameters:
@@ -149,5 +149,8 @@ class _RandomChoices:
                     params[parameter.name] = parameter.choices[self._rng.integers(parameter.levels)]
             params = self._space.repair(params)
             if not seen.knows(params):
-                drawn.append(replace(candidate, params=params))
-        return replace(pool, candidates=tuple(drawn))
+                drawn.setdefault(self._space.key(params), replace(candidate, params=params))
+        counts, lost = dict(pool.counts), len(pool.candidates) - len(drawn)
+        if lost:
+            counts |= {"accepted": len(drawn), "duplicate": counts.get("duplicate", 0) + lost}
+        return replace(pool, candidates=tuple(drawn.values()), counts=counts)

@@ -136,11 +136,13 @@ class _Scale:
         high = finite.max(axis=0) if len(finite) else np.ones(points.shape[1])
         if known is not None:
             high = np.where(known > low, known, high)
-        self._low, self._width = low, np.where(high > low, high - low, 1.0)
+        # All of it in halves, for the difference of the largest numbers is no number.
+        width = high / 2 - low / 2
+        self._half, self._width = low / 2, np.where(width > 0, width, 0.5)
         beyond = np.full(points.shape[1], 1.0 + BEYOND)
-        self.reference: Floats = beyond if known is None else (known - low) / self._width
+        self.reference: Floats = beyond if known is None else self.apply(known)
 
     def apply(self, points: Floats) -> Floats:
         """Returns the points in these units."""
-        scaled: Floats = (points - self._low) / self._width
+        scaled: Floats = (points / 2 - self._half) / self._width
         return scaled

@@ -161,13 +161,13 @@ class LlmSurrogate:
             return trial_lines(self._problem, self._style, shown)
         shown = [trial for trial in shown if trial.complete]
         values = [trial.value for trial in shown]
-        edge = float(np.quantile(values, GOOD_SHARE)) if values else 0.0
+        edge = float(np.quantile(values, GOOD_SHARE, method="lower")) if values else 0.0
         lines = trial_lines(self._problem, self._style, shown)
         return [{**line, "result": str(int(value <= edge))} for line, value in zip(lines, values, strict=True)]
 
     def _losses(self, values: tuple[float, ...]) -> tuple[float, ...]:
         if self._labels:
-            return (1.0 - values[0],)
+            return (1.0 - min(1.0, max(0.0, values[0])),)
         values = tuple(min(_LARGEST, max(-_LARGEST, value)) for value in values)
         return tuple(o.loss(value) for o, value in zip(self._problem.objectives, values, strict=True))
 

@@ -186,14 +186,11 @@ def _near(view: Mapping[str, Any], rng: np.random.Generator, noise: float) -> Pa
     space: SearchSpace = view["space"]
     best, found = _best_params(view["task"]), dict[str, Any]()
     for axis, parameter in enumerate(space.parameters):
-        held, low, high = cell.held[axis], float(cell.lower[axis]), float(cell.upper[axis])
+        low, high = float(cell.lower[axis]), float(cell.upper[axis])
         target = cell.encoding.coordinate(parameter, best[parameter.name])
         aim = min(high, max(low, target)) + noise * (high - low) * float(rng.standard_normal())
         aim = min(high - 1e-9 * (high - low) if high < 1.0 else 1.0, max(low, aim))
-        if held is None:
-            found[parameter.name] = parameter.decode(aim)
-        else:
-            found[parameter.name] = min(held, key=lambda v: abs(cell.encoding.coordinate(parameter, v) - aim))
+        found[parameter.name] = cell.value_at(axis, aim)
     return space.repair(found)
 
 

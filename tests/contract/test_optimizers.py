@@ -22,6 +22,12 @@ VARIANTS = [
     ("centaur", {"injection": "none", "duplicates": "run", "popsize": 6}),
     ("cmaes", {"start": "centre", "choices": "uniform"}),
     ("llm", {"sampler": "incumbent", "initial": 3}),
+    ("hollm", {"preset": "paper", "surrogate": "labels", "batch": 6}),
+    ("hollm", {"partition": "none", "surrogate": "llm"}),
+    ("hollm", {"preset": "code", "sampler": "incumbent", "surrogate": "none"}),
+    ("mohollm", {"preset": "code", "sampler": "uniform", "surrogate": "neighbours"}),
+    ("llambo", {"preset": "optuna", "replies": 3, "batch": 3}),
+    ("opro", {"surrogate": "neighbours", "batch": 2, "replies": 3, "candidates": 2, "initial": 0}),
     ("autoresearch", {"noise_floor": 0.0, "tune_every": 2, "tune_trials": 4, "patience": 2}),
     ("autoresearch", {"sampler": "incumbent", "tune_every": 3}),
     ("optuna-cmaes", {"with_margin": True, "popsize": 4, "failed": "ignore"}),
@@ -42,8 +48,10 @@ def _label(variant):
 def _problems(name, given):
     if getattr(load_method(name), "needs_code", False):
         return ("code",)
-    if name in QUICK:
+    if name in ("gp", "smac"):
         return ("grids", "choices")
+    if name in ("llambo", "mohollm"):  # on the loop of hollm, which runs on all of them
+        return ("mixed", "choices")
     if name == "nevergrad" and not given:  # of one number NGOpt takes Cobyla, which draws nothing: seeds do not count
         return [problem for problem in PROBLEMS if problem != "one-real"]
     return ("mixed", "choices") if given else PROBLEMS
