@@ -37,10 +37,12 @@ def task(card: Mapping[str, Json]) -> RenderableType:
     rows = [(p.name, p.describe(), shown(defaults[p.name]) if p.name in defaults else "-") for p in space.parameters]
     lines: list[RenderableType] = [Text(f"{card['task']}: {card['description']}"), ""]
     lines.append(Text("Objectives: " + "; ".join(_objective(objective) for objective in card["objectives"])))
+    several = len(card["objectives"]) > 1
     if card["optimum"] is not None:
-        lines.append(Text(f"Known optimum: {number(card['optimum'])}"))
+        lines.append(Text(f"Known {'hypervolume' if several else 'optimum'}: {number(card['optimum'])}"))
     if card["best_known"] is not None:
-        lines.append(Text(f"Best known value (the optimum is not known): {number(card['best_known'])}"))
+        what = "hypervolume (that of the true front" if several else "value (the optimum"
+        lines.append(Text(f"Best known {what} is not known): {number(card['best_known'])}"))
     limit = "no time limit" if card["timeout"] is None else f"at most {duration(card['timeout'])} per evaluation"
     lines += [Text(f"Evaluated {_where(card['isolation'])}, {limit}"), ""]
     lines.append(table(f"Space: {len(space)} parameters", ("parameter", "range", "default"), rows, left=2))
@@ -97,6 +99,9 @@ def trial(found: Trial, report: RunReport) -> RenderableType:
     lines += [Text(f"{name}: {number(value)} (metric)") for name, value in found.outcome.metrics.items()]
     if found.outcome.error:
         lines += ["", Text(found.outcome.error)]
+    if len(report.objectives) > 1 and found.complete:
+        best = any(found.id == trial.id for trial in report.front.trials)
+        lines.append(Text(f"It is {'' if best else 'not '}on the Pareto front of the run."))
     lines.append(params_table(found, report))
     lines += [Text(f"{key}: {value}") for key, value in found.note.items()]
     folder = report.run / "trials" / str(found.id)
@@ -148,7 +153,8 @@ def check(name: str, found: Check) -> RenderableType:
     if not found.ok:
         return Lines(*lines, Text("The task cannot be used like this."))
     same = "twice the same" if found.deterministic else "not twice the same: they are noisy, or do not use `seed`"
-    return Lines(*lines, Text(f"Values: {same}."), Text(f"Next:  agentopt run cmaes --task {name} --trials 50"))
+    method = "cmaes" if len(found.task.objectives) == 1 else "nsga2"
+    return Lines(*lines, Text(f"Values: {same}."), Text(f"Next:  agentopt run {method} --task {name} --trials 50"))
 
 
 def _count(n: int, word: str) -> str:

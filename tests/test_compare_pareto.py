@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from agentopt import compare
 from agentopt.cli import main
-from agentopt.errors import UsageError
+from agentopt.errors import JournalError, UsageError
 from agentopt.journal import Journal
 from agentopt.pareto import estimated_reference, hypervolume
 from agentopt.protocols import Objective
@@ -238,3 +239,12 @@ def test_before_the_first_trial_there_is_no_hypervolume(tmp_path):
     good, none = (analysis.comparison.by_key[label, "toy", 0] for label in ("good", "none"))
     assert good.at(np.array([1.0, 2.0]), "total").tolist() == pytest.approx([0, -4])
     assert (none.finished, none.final) == (True, 0)
+
+
+def test_a_comparison_whose_task_was_changed_half_way_is_refused(tmp_path):
+    compared(tmp_path, {"a": [GOOD], "b": [BAD]})
+    shutil.rmtree(tmp_path / "cells" / "toy" / "b")
+    where = tmp_path / "cells" / "toy" / "b" / "s0"
+    write(where, [(1,), (2,)], (Objective("loss"),), method="b")
+    with pytest.raises(JournalError, match="some minimize loss and maximize gain, others minimize loss"):
+        load_comparison(tmp_path)

@@ -133,18 +133,26 @@ def counts_table(kind: str, counted: str, counts: Mapping[str, int]) -> Table:
 def overview_table(reports: Sequence[RunReport]) -> Table:
     """Returns one row for each run; of several objectives the hypervolume stands in a column of its own."""
     several = any(len(r.objectives) > 1 for r in reports)
-    found = ("best", "hypervolume") if several else ("best",)
+    found = ("best", "hypervolume", "reference point") if several else ("best",)
     columns = ("run", "method", "task", "seed", "status", "trials", "failed", *found, "total", "LLM s", "tokens")
     rows = tuple(
         (
             *(r.run.name, r.method, r.task, r.seed, r.status, len(r.trials), len(r.trials) - r.counts["complete"]),
             None if r.best is None or len(r.objectives) > 1 else r.best.values[0],
-            *((r.front.hypervolume if len(r.objectives) > 1 else None,) if several else ()),
+            *(_measured(r) if several else ()),
             *(duration(r.seconds.total), round(r.seconds.llm, 3), sum(r.tokens.values())),
         )
         for r in reports
     )
     return Table(columns, rows)
+
+
+def _measured(report: RunReport) -> tuple[Entry, Entry]:
+    """Returns the hypervolume, and whether the task states what it counts from; nothing of one objective."""
+    if len(report.objectives) == 1:
+        return None, None
+    reference = report.front.reference
+    return report.front.hypervolume, None if reference is None else reference.source
 
 
 def run_tables(analysis: RunAnalysis) -> dict[str, Table]:

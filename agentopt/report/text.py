@@ -222,9 +222,11 @@ def failures(trials: Sequence[Trial], most: int = 8) -> Mapping[str, int]:
 
 
 def _found(report: RunReport) -> str:
-    """Returns the best value, and the hypervolume where there are several objectives."""
+    """Returns the best value; of several objectives the hypervolume, and whether only this run counts from there."""
     if len(report.objectives) > 1:
-        return f"hypervolume {number(report.front.hypervolume)}"
+        reference = report.front.reference
+        own = " (own reference)" if reference is not None and reference.source == "estimated" else ""
+        return f"hypervolume {number(report.front.hypervolume)}{own}"
     return number(None if report.best is None else report.best.values[0])
 
 

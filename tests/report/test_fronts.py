@@ -13,7 +13,7 @@ import pytest
 from report_runs import EVIL, write_run
 from rich.console import Console
 
-from agentopt import AskTell, Float, minimize
+from agentopt import AskTell, Float, minimize, screens
 from agentopt.cli import main
 from agentopt.errors import UsageError
 from agentopt.journal import Journal
@@ -22,6 +22,7 @@ from agentopt.progress import Watcher
 from agentopt.protocols import Objective
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.canvas import write_figure
+from agentopt.report.comparison.gather import comparison_of_reports
 from agentopt.report.figures import convergence, write_figures
 from agentopt.report.figures.fronts import front_figure
 from agentopt.report.fronts import INITIAL, Growth, front_of, known_hypervolume
@@ -30,6 +31,7 @@ from agentopt.report.html.charts import overlay
 from agentopt.report.html.fronts import front_charts
 from agentopt.report.load import load_run
 from agentopt.report.tables import overview_table, run_tables
+from agentopt.report.task_labels import task_labels
 from agentopt.report.text import overview, render
 from agentopt.space import SearchSpace
 from agentopt.task import load_task
@@ -226,10 +228,46 @@ def test_runs_are_listed_with_their_hypervolume(tmp_path):
     one = load_run(write(tmp_path / "one", [(3,), (2,)], (Objective("loss"),)))
     two = load_run(write(tmp_path / "two", POINTS))
     table = overview_table([one, two])
-    best, found = table.columns.index("best"), table.columns.index("hypervolume")
-    assert [(row[best], row[found]) for row in table.rows] == [(2, None), (None, 39)]
+    first = table.columns.index("best")
+    assert table.columns[first : first + 3] == ("best", "hypervolume", "reference point")
+    assert [row[first : first + 3] for row in table.rows] == [(2, None, None), (None, 39, "task")]
     assert "hypervolume" not in overview_table([one]).columns
-    assert "hypervolume 39" in said(overview([one, two]))
+    text = said(overview([one, two]))
+    assert "hypervolume 39" in text
+    assert "own reference" not in text
+    assert "(own reference)" in said(overview([load_run(write(tmp_path / "open", POINTS, OPEN))]))
+
+
+def test_runs_that_measured_different_things_are_not_put_together(tmp_path):
+    three = (*OPEN, Objective("price"))
+    runs = {
+        "two": write(tmp_path / "two", POINTS, OPEN),
+        "again": write(tmp_path / "again", POINTS, OPEN, task_options={"size": 3}),
+        "three": write(tmp_path / "three", many(5, 3), three),
+        "three b": write(tmp_path / "three b", many(5, 3), three, seed=1),
+        "one": write(tmp_path / "one", [(3,), (2,)], (Objective("loss"),)),
+    }
+    reports = [load_run(run) for run in runs.values()]
+    several = "toy (minimize loss, maximize gain, minimize price)"
+    labels = ["toy (minimize loss, maximize gain)", "toy[size=3]", several, several, "toy (minimize loss)"]
+    assert task_labels(reports) == labels
+    assert task_labels(reports[2:4]) == ["toy", "toy"]
+    page = write_report([RunAnalysis(report) for report in reports], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count(": so far</h3>") == 1
+    assert {task.name for task in comparison_of_reports(reports).tasks} == set(labels)
+
+
+def test_a_trial_and_a_task_are_shown_with_what_several_objectives_mean(tmp_path, capsys):
+    report = load_run(write(tmp_path, POINTS))
+    assert "It is on the Pareto front of the run." in said(screens.trial(report.trials[1], report))
+    assert "It is not on the Pareto front of the run." in said(screens.trial(report.trials[0], report))
+    assert "Pareto" not in said(screens.trial(report.trials[2], report))
+    assert main(["show", "zdt1"]) == 0
+    assert "Known hypervolume: 6.26667" in capsys.readouterr().out
+    assert main(["show", "penicillin"]) == 0
+    assert "Best known hypervolume (that of the true front is not known): " in capsys.readouterr().out
+    assert main(["task", "check", "zdt1"]) == 0
+    assert "agentopt run nsga2 --task zdt1" in capsys.readouterr().out
 
 
 def test_runs_of_one_task_are_drawn_from_one_reference_point(tmp_path):

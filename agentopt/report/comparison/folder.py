@@ -183,6 +183,11 @@ def assemble(
 def _facts(name: str, reports: Sequence[RunReport]) -> TaskFacts:
     if not reports:
         return TaskFacts(name, Objective())
+    goals = dict.fromkeys(" and ".join(f"{o.direction} {o.name}" for o in report.objectives) for report in reports)
+    if len(goals) > 1:
+        raise JournalError(
+            f"The runs on {name} cannot be compared: some {', others '.join(goals)}. Compare under another --name."
+        )
     several = len(reports[0].objectives) > 1
     objective, front = HYPERVOLUME if several else reports[0].objectives[0], front_facts(reports)
     known: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from agentopt.errors import JournalError
 from agentopt.report.comparison.cells import Method
 from agentopt.report.comparison.folder import Comparison, assemble
 from agentopt.report.load import RunReport
+from agentopt.report.task_labels import task_labels
 from agentopt.trial import Json, Origin
 
 
@@ -22,8 +23,8 @@ def comparison_of_reports(reports: Sequence[RunReport]) -> Comparison:
     names = dict(zip(dict.fromkeys(kinds), _labels([json.loads(kind) for kind in dict.fromkeys(kinds)]), strict=True))
     found: dict[tuple[str, str, int], RunReport] = {}
     double = 0
-    for kind, report in zip(kinds, reports, strict=True):
-        key = (names[kind], _task(report), report.seed)
+    for kind, task, report in zip(kinds, task_labels(reports), reports, strict=True):
+        key = (names[kind], task, report.seed)
         double += key in found
         if key not in found or (report.status == "done" and found[key].status != "done"):
             found[key] = report
@@ -51,11 +52,6 @@ def _kind(report: RunReport) -> str:
     return json.dumps(record, sort_keys=True)
 
 
-def _task(report: RunReport) -> str:
-    options = report.header.get("task_options") or {}
-    return report.task + (f"[{','.join(f'{k}={v}' for k, v in sorted(options.items()))}]" if options else "")
-
-
 def _labels(kinds: Sequence[Mapping[str, Json]]) -> list[str]:
     """Returns a label for each kind: the method, with those options in which it differs from its namesakes."""
     labels = []
@@ -72,9 +68,9 @@ def _labels(kinds: Sequence[Mapping[str, Json]]) -> list[str]:
 
 def _notes(reports: Sequence[RunReport]) -> list[str]:
     notes, budgets = [], defaultdict(set)
-    for report in reports:
+    for task, report in zip(task_labels(reports), reports, strict=True):
         budget = report.header.get("budget", {})
-        budgets[_task(report)].add((budget.get("trials"), budget.get("seconds")))
+        budgets[task].add((budget.get("trials"), budget.get("seconds")))
     differing = sorted(task for task, found in budgets.items() if len(found) > 1)
     if differing:
         notes.append(f"The runs did not have the same budget on {', '.join(differing)}.")

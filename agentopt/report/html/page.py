@@ -22,6 +22,7 @@ from agentopt.report.html.run_part import Part, run_part
 from agentopt.report.html.theme import CONFIG, origin_style, page_json
 from agentopt.report.load import RunReport
 from agentopt.report.tables import Table, overview_table
+from agentopt.report.task_labels import task_labels
 
 FILE = "report.html"
 MOST_RUNS = 12
@@ -150,8 +151,9 @@ def _title(reports: Sequence[RunReport]) -> str:
 def _overlays(reports: Sequence[RunReport], figures: dict[str, Any]) -> list[tuple[str, str]]:
     """Draws the best value so far of each task that several runs had, and returns names of figures and tasks."""
     found = []
-    for i, task in enumerate(dict.fromkeys(report.task for report in reports)):
-        own = [report for report in reports if report.task == task]
+    labels = task_labels(reports)
+    for i, task in enumerate(dict.fromkeys(labels)):
+        own = [report for label, report in zip(labels, reports, strict=True) if label == task]
         if 1 < len(own) <= 4 * MOST_RUNS:
             figures[f"overlay-{i}"] = page_json(charts.overlay(own))
             found.append((f"overlay-{i}", task))
