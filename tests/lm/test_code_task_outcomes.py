@@ -7,7 +7,7 @@ from agentopt.executors.local import LocalExecutor
 from agentopt.protocols import Job
 from agentopt.trial import Edit, Status
 
-pytestmark = pytest.mark.xdist_group("code-outcomes")
+pytestmark = [pytest.mark.thorough, pytest.mark.xdist_group("code-outcomes")]
 
 ENDING_HEAD = '\n\nif __name__ == "__main__":\n'
 ENDING = f"{ENDING_HEAD}    main()\n"
