@@ -48,7 +48,7 @@ def test_the_real_server_says_that_a_prompt_is_too_long(served_model, tmp_path):
 @pytest.mark.slow
 def test_the_main_job_with_the_real_model(served_model, tmp_path):
     """`agentopt run centaur --model ...` on the real problem: the model's own replies become trials."""
-    flags = ["--trials", 16, "-o", "ratio=0.5", "-o", "recent=4", "-o", "best=3", "--name", "real", "--json"]
+    flags = ["--trials", 20, "-o", "ratio=0.5", "-o", "recent=4", "-o", "best=3", "--name", "real", "--json"]
     done = agentopt("run", "centaur", "--model", "smollm2-135m", *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
