@@ -19,6 +19,7 @@ SMALL_MODEL = "smollm2-135m"
 SERVED_SECONDS = 900
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives tests with the real server the time that a first start takes, and keeps them on one worker of xdist."""
     items.sort(key=lambda item: "doomed_model" in getattr(item, "fixturenames", ()))
