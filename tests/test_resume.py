@@ -46,6 +46,7 @@ REPLIES = [
     json.dumps([0.02, 6, 999, "b"]),
     "",
 ]
+SLOW = ("gp", "smac", "nevergrad")
 ON_VALUES = [name for name in METHODS if not getattr(load_method(name), "needs_code", False)]
 """The methods that search the values of a space; those that edit code need a task with code."""
 CUTS = {"smac": 4, "gp": 5, "nevergrad": 8, "tpe": 10}
@@ -86,7 +87,9 @@ def finish(files: Path, method: str, run: Path, **more):
     return trials(run)
 
 
-@pytest.mark.parametrize("method", ON_VALUES)
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.thorough if m in SLOW else ()) for m in ON_VALUES]
+)
 def test_a_run_cut_at_random_bytes_ends_like_the_uninterrupted_one(files, method):
     """Cuts at a random byte of each of several stretches of equal length."""
     available(method)

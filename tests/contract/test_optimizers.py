@@ -57,7 +57,11 @@ def _problems(name, given):
     return ("mixed", "choices") if given else PROBLEMS
 
 
-CASES = [(variant, problem) for variant in VARIANTS for problem in _problems(*variant)]
+CASES = [
+    pytest.param(variant, problem, marks=pytest.mark.thorough if variant[0] in QUICK and problem == "grids" else ())
+    for variant in VARIANTS
+    for problem in _problems(*variant)
+]
 
 
 @pytest.mark.parametrize("check", OPTIMIZER_CHECKS, ids=lambda check: check.__name__)
