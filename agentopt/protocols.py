@@ -31,6 +31,12 @@ class Objective:
         return -value if self.direction == "maximize" else value
 
 
+def stated_reference(objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    """Returns the reference point in minimised values; None unless every objective states one."""
+    stated = [o.loss(o.reference) for o in objectives if o.reference is not None]
+    return tuple(stated) if len(stated) == len(objectives) else None
+
+
 def minimised(trial: Trial, objectives: Sequence[Objective]) -> Trial:
     """Returns the trial as optimizers are told it: every objective is to be minimised."""
     if not trial.complete or all(objective.direction == "minimize" for objective in objectives):

@@ -10,10 +10,11 @@ of the same shape is accepted too.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from agentopt.errors import UsageError, unknown
 from agentopt.protocols import Optimizer, Problem
@@ -52,6 +53,16 @@ class MethodOptions(BaseModel):
     """The sampling temperature of the model, where the user says nothing."""
     context: ClassVar[int] = 8192
     """The tokens of prompt and reply together that it needs, where the user says nothing."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """For a method with an option `preset`: the options that each of its values sets where they are not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, given: Any) -> Any:
+        if not cls.presets or not isinstance(given, Mapping):
+            return given
+        return {**cls.presets.get(str(given.get("preset", "default")), {}), **given}
 
     @property
     def needs_model(self) -> bool:

@@ -109,7 +109,9 @@ class LlmCells:
         """Returns the model's candidates; a reply that stays unusable after its repair gives none."""
         shared = prompt_variables(self._problem, self._style, seen, {}, advice_of(self._problem, seen))
         asked = [number for number in range(len(cells)) for _ in range(self._replies)]
-        questions = [self._question(cells[number], count, seen, {**shared, **hints}) for number in asked]
+        ranked = seen.ranked()
+        of_cell = [self._question(cell, count, seen, ranked, {**shared, **hints}) for cell in cells]
+        questions = [of_cell[number] for number in asked]
         acceptance, calls = _Acceptance(self._problem, seen), dict[int, tuple[int, ...]]()
         for number, reply in zip(asked, self._gateway.ask_all(questions), strict=True):
             calls[number] = calls.get(number, ()) + reply.calls
@@ -121,7 +123,9 @@ class LlmCells:
                 acceptance.unread[reply.reason or "fewer candidates than asked for"] += missing
         return acceptance.pool(count * len(questions), calls)
 
-    def _question(self, cell: Cell, count: int, seen: Seen, shared: Mapping[str, Any]) -> Question[tuple[Draft, ...]]:
+    def _question(
+        self, cell: Cell, count: int, seen: Seen, ranked: Sequence[Trial], shared: Mapping[str, Any]
+    ) -> Question[tuple[Draft, ...]]:
         problem, style = self._problem, self._style
 
         def read(text: str) -> Read[tuple[Draft, ...]]:
@@ -135,7 +139,7 @@ class LlmCells:
             return Read(found.value, (*found.issues, *(name for name, n in refused.items() for _ in range(n))))
 
         ranges = zip(parameter_names(problem.space, style), cell.describe(), strict=True)
-        inside = [trial for trial in seen.ranked() if cell.contains(trial.params)]
+        inside = [] if cell.whole else [trial for trial in ranked if cell.contains(trial.params)]
         variables = {
             **shared,
             "region": [] if cell.whole else [{"name": name, "range": text} for name, text in ranges],

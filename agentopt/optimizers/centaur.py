@@ -54,6 +54,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 class CentaurOptions(CmaEsOptions):
     """The options of Centaur; those of its CMA-ES are among them."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
     preset: Literal["default", "paper"] = Field(
         "default",
         description="paper: what the published code does (every third trial after ten, the mean not shown, the reply"
@@ -124,7 +126,7 @@ class CentaurOptions(CmaEsOptions):
     def _apply_preset(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        given = {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
+        given = {**cls.presets.get(str(given.get("preset", "default")), {}), **given}
         return given if given.get("ratio", "auto") == "auto" else {**UNGUARDED, **given}
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cell_search import CellSearch
@@ -26,19 +26,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 class HollmOptions(PartitionOptions):
     """The options of HOLLM."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
     preset: Literal["default", "paper", "code"] = Field(
         "default",
         description="paper: cuts at the mean, uncertainty against the count of trials; code: what the released code"
         " does, cuts in the midpoint, uncertainty against the budget; both without names in the prompt and without a"
         " floor. Sets the options above that are not given.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _apply_preset(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
 
 
 class Hollm(CellSearch):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cell_sampler import Candidate, CellSampler, Pool, make_cell_sampler
@@ -41,6 +41,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 class LlamboOptions(CellOptions):
     """The options of LLAMBO."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
     preset: Literal["default", "paper", "optuna"] = Field(
         "default",
         description="paper: one candidate in each call and ten predictions of each candidate, over 200 calls for a"
@@ -68,13 +70,6 @@ class LlamboOptions(CellOptions):
     )
     recent: int = Field(40, ge=1, description="Recent trials shown.")
     prompt: str = Field("llambo/propose", description="The prompt file under prompts/, without its ending.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _apply_preset(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
 
 
 class Llambo(CellSearch):

@@ -16,7 +16,7 @@ from agentopt.optimizers.surrogates import Prediction, SurrogateName
 from agentopt.pareto import choose_batch, contributions, hypervolume, improvements
 from agentopt.partition.scores import Norm, Terms, cell_contributions, hypervolume_terms
 from agentopt.partition.tree import Floats, Leaves
-from agentopt.protocols import Problem
+from agentopt.protocols import Problem, stated_reference
 
 BEYOND = 0.1
 """How far beyond the worst value the reference point lies where the task states none, in units of the range."""
@@ -46,6 +46,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 class MohollmOptions(PartitionOptions):
     """The options of MOHOLLM; those of HOLLM are among them."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
     preset: Literal["default", "paper", "code"] = Field(
         "default",
         description="paper: cuts at the median, the front's loss without a cell, five trials in a cell; code: what the"
@@ -71,13 +73,6 @@ class MohollmOptions(PartitionOptions):
         "reply", description="What predicts the objectives of candidates, see `agentopt show hollm`; labels cannot."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _apply_preset(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
-
     @model_validator(mode="after")
     def _check(self) -> MohollmOptions:
         if self.surrogate == "labels":
@@ -96,7 +91,8 @@ class Mohollm(CellSearch):
     def __init__(
         self, problem: Problem, options: MohollmOptions, rng: np.random.Generator, gateway: Gateway | None = None
     ) -> None:
-        known = stated_reference(problem)
+        stated = stated_reference(problem.objectives)
+        known = None if stated is None else np.array(stated)
 
         def terms(leaves: Leaves, losses: Floats, total: int) -> Terms:
             scale = _Scale(losses, known)
@@ -119,12 +115,6 @@ class Mohollm(CellSearch):
             return choose_batch(rows, points, scale.reference, count)
 
         super().__init__(problem, options, rng, cell_parts(problem, options, rng, gateway, terms=terms, rank=rank))
-
-
-def stated_reference(problem: Problem) -> Floats | None:
-    """Returns the task's reference point in losses; None unless every objective states one."""
-    stated = [None if o.reference is None else o.loss(o.reference) for o in problem.objectives]
-    return None if None in stated else np.array(stated, dtype=float)
 
 
 class _Scale:

@@ -13,7 +13,7 @@ from agentopt.errors import UsageError
 from agentopt.pareto import choose_batch, estimated_reference, front_ranks
 from agentopt.partition import Cell
 from agentopt.partition.tree import Floats
-from agentopt.protocols import Objective, Task
+from agentopt.protocols import Objective, Task, stated_reference
 from agentopt.space import Choice, SearchSpace
 from agentopt.task import load_task
 from agentopt.trial import Params
@@ -169,8 +169,8 @@ def make_seer(looks: int = 64, noise: float = 0.1) -> Callable[[str, Mapping[str
 def _best(losses: Floats, told: Floats, objectives: Sequence[Objective], wanted: int) -> list[int]:
     if losses.shape[1] == 1:
         return [int(i) for i in np.argsort(losses[:, 0], kind="stable")[:wanted]]
-    stated = [None if o.reference is None else o.loss(o.reference) for o in objectives]
-    reference = estimated_reference(np.vstack([told, losses])) if None in stated else np.array(stated, dtype=float)
+    stated = stated_reference(objectives)
+    reference = estimated_reference(np.vstack([told, losses])) if stated is None else np.array(stated)
     # The draws of the lowest fronts are enough to choose from, and many hypervolumes cheaper.
     first = np.argsort(front_ranks(losses), kind="stable")[: 4 * wanted]
     return [int(first[i]) for i in choose_batch(losses[first], told, reference, wanted)]
