@@ -1,9 +1,11 @@
 """Prints what one turn of HOLLM takes on a served model: its questions sent together, beside one after the other.
 
 Run as `python bench/hollm_serving.py [--model NAME] [--repeats N] [--best N] [--recent N]`. A turn asks about 5 cells
-of hartmann6, 5 candidates in each, with 25 trials of history. Both ways ask the same questions but for the name of the
-task in the description, so that none finds another's prompts in the server's cache: what is found there is what the
-prompts of the turn share. The first turn warms up and is not counted.
+of hartmann6, 5 candidates in each, with 25 trials of history, as in the middle of a run: the turn before it was asked on
+the same server, and its four trials are the last of the history. Both ways ask the same questions but for the name of the
+task in the description, so that neither finds the other's prompts in the server's cache: what is found there is what
+the prompts of a turn share with each other and with those of the turn before. The first repeat warms up and is not
+counted.
 """
 
 from __future__ import annotations
@@ -60,13 +62,16 @@ def turn(server: Server, name: str, concurrency: int, options: HollmOptions, fol
     rng = np.random.default_rng(0)
     with contextlib.closing(open_gateway(settings, folder, 0, print)) as gateway:
         search = Hollm(problem, options, np.random.default_rng(1), gateway)
-        for number in range(HISTORY):
+        for number in range(HISTORY - options.batch):
             params = task.space.sample(rng)
             search.tell(Trial(number, params, task.evaluate(params), Origin.RANDOM))
+        for number, one in enumerate(search.ask(options.batch), HISTORY - options.batch):
+            search.tell(Trial(number, one.params, task.evaluate(one.params), one.origin, one.token))
+        asked = len(read_ledger(folder))
         before, start = server.metrics(), time.perf_counter()
         (suggestion,) = search.ask(1)
         seconds, after = time.perf_counter() - start, server.metrics()
-    exchanges = [exchange for exchange in read_ledger(folder) if exchange.status != "error"]
+    exchanges = [exchange for exchange in read_ledger(folder)[asked:] if exchange.status != "error"]
     return Turn(
         seconds,
         len(exchanges),
@@ -90,8 +95,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--best", type=int, default=10)
-    parser.add_argument("--recent", type=int, default=20)
+    parser.add_argument("--best", type=int, default=HollmOptions().best)
+    parser.add_argument("--recent", type=int, default=HollmOptions().recent)
     given = parser.parse_args()
     options = HollmOptions(initial=0, best=given.best, recent=given.recent)
     own = ServerOptions(extra=("--seed", str(os.getpid())))  # a server that nobody else asks meanwhile

@@ -125,6 +125,10 @@ def plan(model: LocalModel, port: int, options: ServerOptions) -> Launch:
         # A seeded request whose prompt is read in several chunks rewinds its random generator, which torch's
         # CPU generator cannot do: it kills the engine. So every prompt is read in one step.
         arguments += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(context)]
+        if cached:
+            # Prompts share whole blocks: of the 128 tokens that a CPU's blocks have otherwise, each prompt would read
+            # some 64 again that the server has.
+            arguments += ["--block-size", "32"]
         if options.eager:
             arguments.append("--enforce-eager")
         env["VLLM_CPU_KVCACHE_SPACE"] = str(options.cpu_cache_gib)

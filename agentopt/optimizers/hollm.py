@@ -28,6 +28,7 @@ class HollmOptions(PartitionOptions):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
+    best: int = Field(5, ge=1, description="Best trials shown, the best last.")
     preset: Literal["default", "paper", "code"] = Field(
         "default",
         description="paper: cuts at the mean, uncertainty against the count of trials; code: what the released code"

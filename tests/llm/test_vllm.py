@@ -238,10 +238,13 @@ def test_cpu_command(model: LocalModel, monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert made.env["VLLM_CPU_KVCACHE_SPACE"] == "2"
     assert made.env["VLLM_CPU_OMP_THREADS_BIND"].isdigit()
     assert "--enable-prefix-caching" in line
+    assert "--block-size 32" in line
     (model.path / "config.json").write_text(
         json.dumps({"text_config": {"layer_types": ["linear_attention", "full_attention"]}})
     )
-    assert "--no-enable-prefix-caching" in launch.plan(model, 8000, ServerOptions()).command
+    recurrent = launch.plan(model, 8000, ServerOptions()).command
+    assert "--no-enable-prefix-caching" in recurrent
+    assert "--block-size" not in recurrent
 
 
 def test_shim_hides_what_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
