@@ -2,8 +2,8 @@
 
 Run as `python bench/hollm_serving.py [--model NAME] [--repeats N] [--best N] [--recent N]`. A turn asks about 5 cells
 of hartmann6, 5 candidates in each, with 25 trials of history, as in the middle of a run: the turn before it was asked
-on the same server, and its four trials are the last of the history. Both ways ask the same questions but for the name of
-the task in the description, so that neither finds the other's prompts in the server's cache: what is found there is
+on the same server, and its four trials are the last of the history. Both ways ask the same questions but for the name
+of the task in the description, so that neither finds the other's prompts in the server's cache: what is found there is
 what the prompts of a turn share with each other and with those of the turn before. The first repeat warms up and is not
 counted.
 """
