@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import TypeAlias
 
-from agentopt.llm.gateway import ReplyError
+from agentopt.llm.values import ReplyError
 
 _SEARCH = re.compile(r"<{5,9} ?SEARCH\s*")
 _DIVIDER = re.compile(r"={5,9}\s*")

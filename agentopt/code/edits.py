@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from agentopt.code.blocks import apply_blocks, read_blocks
 from agentopt.code.source import SourceError, parse
-from agentopt.llm.gateway import Read, ReplyError
+from agentopt.llm.values import Read, ReplyError
 from agentopt.trial import Edit
 
 MAX_REPLY_CHARS = 1 << 18

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.llm.gateway import Read, ReplyError
 from agentopt.llm.reply import KEY, configuration_of, first_json
+from agentopt.llm.values import Read, ReplyError
 from agentopt.space import SearchSpace
 from agentopt.trial import Value
 

@@ -9,16 +9,16 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch
 from agentopt.ledger import Exchange, ExchangeStatus, Ledger
 from agentopt.llm.settings import ModelSettings
+from agentopt.llm.values import PromptTooLong, Question, Read, Reply, ReplyError, Request
 from agentopt.prompts import render
 
 if TYPE_CHECKING:
@@ -27,68 +27,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _QUOTED_CHARS = 1500
 """How much of an unreadable reply is shown back to the model."""
-
-
-class ReplyError(ValueError):
-    """A reply cannot be read; the text tells the model what is wrong."""
-
-
-class PromptTooLong(Exception):
-    """A backend's model cannot take so long a prompt together with the reply that was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read(Generic[T]):
-    """What a reply says, and what had to be mended in it."""
-
-    value: T
-    issues: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply(Generic[T]):
-    """The end of one request: a value, or none after the repair round failed too."""
-
-    value: T | None
-    calls: tuple[int, ...]
-    """The exchanges it took, as numbered in the ledger."""
-    reason: str = ""
-    """Why there is no value."""
-    issues: tuple[str, ...] = ()
-    too_long: bool = False
-    """Whether the prompt did not fit into the model's context: a shorter one may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One exchange as a backend sees it."""
-
-    messages: tuple[tuple[str, str], ...]
-    """Pairs of role (`user`, `assistant`) and text."""
-    schema: Mapping[str, Any] | None
-    """The JSON schema that the reply must follow, where the backend can constrain it."""
-    seed: int
-    call: int
-    view: Mapping[str, Any]
-    """What the optimizer knows, for scripted models that compute their reply."""
-    settings: ModelSettings
-
-    @property
-    def text(self) -> str:
-        """The whole prompt as the ledger keeps it."""
-        first, *rest = self.messages
-        return "".join([first[1], *(f"\n\n[{role}]\n{text}" for role, text in rest)])
-
-
-@dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
-    """One thing to be asked."""
-
-    prompt: str
-    read: Callable[[str], Read[T]]
-    """Reads a reply; raises ReplyError for one that cannot be read."""
-    schema: Mapping[str, Any] | None = None
-    view: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Backend(Protocol):

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from agentopt.errors import ModelUnavailable
-from agentopt.llm.gateway import Request
 from agentopt.llm.settings import ModelSettings
+from agentopt.llm.values import Request
 
 _TOO_LONG = re.compile(r"context[ _](length|size|window)|prompt is too long|maximum model length", re.IGNORECASE)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NoReturn, TypeAlias
 
-from agentopt.llm.gateway import Read, ReplyError
+from agentopt.llm.values import Read, ReplyError
 from agentopt.space import Choice, Parameter, SearchSpace
 from agentopt.trial import Value
 

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from agentopt.errors import UsageError
-from agentopt.llm.gateway import PromptTooLong, Request
+from agentopt.llm.values import PromptTooLong, Request
 
 PREFIX = "scripted:"
 Script = Callable[[str, Mapping[str, Any]], object]

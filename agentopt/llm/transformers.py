@@ -21,9 +21,9 @@ from pydantic import PrivateAttr
 
 from agentopt.errors import UsageError
 from agentopt.llm.convert import hide_broken_vision
-from agentopt.llm.gateway import PromptTooLong, Request
 from agentopt.llm.models import LocalModel
 from agentopt.llm.settings import ModelSettings
+from agentopt.llm.values import PromptTooLong, Request
 
 NEEDED = ("torch", "transformers", "xgrammar")
 ROLES = {"human": "user", "ai": "assistant", "system": "system"}

@@ -20,7 +20,8 @@ from agentopt.code.keeper import AGAIN, SECOND, Experiment, Keeper, KeepRule, Ve
 from agentopt.code.literals import write_literals
 from agentopt.code.tunable import changed_numbers, tunable
 from agentopt.errors import ModelUnavailable
-from agentopt.llm.gateway import Gateway, Read, Reply, ReplyError
+from agentopt.llm.gateway import Gateway
+from agentopt.llm.values import Read, Reply, ReplyError
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
 from agentopt.optimizers.local import incumbent_step

@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from agentopt.llm.candidates import Draft, candidates_schema, read_candidates
-from agentopt.llm.gateway import Gateway, Question, Read, ReplyError
+from agentopt.llm.gateway import Gateway
+from agentopt.llm.values import Question, Read, ReplyError
 from agentopt.optimizers.local import incumbent_step
 from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.wording import PromptStyle, parameter_names, prompt_variables, trial_lines

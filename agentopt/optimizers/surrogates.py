@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from agentopt.llm.candidates import PREDICTED, read_predictions
-from agentopt.llm.gateway import Gateway, Question
+from agentopt.llm.gateway import Gateway
+from agentopt.llm.values import Question
 from agentopt.optimizers.cell_sampler import Candidate, advice_of
 from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.wording import PromptStyle, prompt_variables, row_of, trial_lines

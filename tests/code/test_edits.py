@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentopt.code.blocks import apply_blocks, read_blocks
 from agentopt.code.edits import MAX_FILE_CHARS, MAX_REPLY_CHARS, read_edit
-from agentopt.llm.gateway import ReplyError
+from agentopt.llm.values import ReplyError
 
 FILE = '''\
 """Trains."""

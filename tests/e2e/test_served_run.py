@@ -14,7 +14,7 @@ import pytest
 from agentopt.journal import read_history
 from agentopt.ledger import read_ledger
 from agentopt.llm import ModelSettings, open_gateway
-from agentopt.llm.gateway import Read
+from agentopt.llm.values import Read
 from agentopt.trial import Origin
 
 MORTAL = Path(__file__).with_name("mortal_vllm.py")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentopt.llm.candidates import candidates_schema, read_candidates
-from agentopt.llm.gateway import ReplyError
+from agentopt.llm.values import ReplyError
 from agentopt.space import Choice, Float, Int, SearchSpace
 
 SPACE = SearchSpace((Float("lr", 0.0, 1.0), Int("depth", 1, 8), Choice("act", ("a", "b"))))

@@ -11,8 +11,9 @@ import pytest
 from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch, UsageError
 from agentopt.ledger import read_ledger
 from agentopt.llm import ModelSettings, open_gateway
-from agentopt.llm.gateway import Gateway, PromptTooLong, Read, ReplyError
+from agentopt.llm.gateway import Gateway
 from agentopt.llm.scripted import ScriptedBackend
+from agentopt.llm.values import PromptTooLong, Read, ReplyError
 
 SETTINGS = ModelSettings(name="scripted:test", retries=2, timeout=0.2)
 

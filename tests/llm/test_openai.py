@@ -11,7 +11,7 @@ import pytest
 from agentopt.errors import ModelUnavailable
 from agentopt.ledger import read_ledger
 from agentopt.llm import ModelSettings, open_gateway
-from agentopt.llm.gateway import Read
+from agentopt.llm.values import Read
 
 GOOD = {
     "id": "1",

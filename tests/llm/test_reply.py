@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentopt.llm.gateway import ReplyError
 from agentopt.llm.reply import configuration_schema, read_configuration
+from agentopt.llm.values import ReplyError
 from agentopt.space import Choice, Float, Int, SearchSpace
 
 SPACE = SearchSpace(

@@ -13,10 +13,10 @@ from langchain_core.language_models import BaseChatModel
 from agentopt.errors import UsageError
 from agentopt.llm import transformers as backend_module
 from agentopt.llm.convert import hide_broken_vision
-from agentopt.llm.gateway import PromptTooLong, Request
 from agentopt.llm.models import LocalModel
 from agentopt.llm.settings import ModelSettings
 from agentopt.llm.transformers import TransformersBackend
+from agentopt.llm.values import PromptTooLong, Request
 
 SCHEMA = {
     "type": "object",
