@@ -1,4 +1,4 @@
-"""What follows from a run: which parameters mattered, where trials failed, where the model went."""
+"""What follows from a run: which parameters mattered, where trials failed, where a model went, what it foretold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from agentopt.report.candidates import Candidates, candidates_of
 from agentopt.report.failure_map import Part, failure_map
 from agentopt.report.importance import importance
 from agentopt.report.load import RunReport
@@ -57,3 +58,8 @@ class RunAnalysis:
         if isinstance(self.importance, str):
             chosen = "the first two of many levels"
         return whereabouts(self.configured, self.space, self.order, chosen)
+
+    @cached_property
+    def candidates(self) -> Candidates | None:
+        """What became of the candidates of a run, and how predictions did; None where none were asked for."""
+        return candidates_of(self.report)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from agentopt.report.analysis import RunAnalysis
+from agentopt.report.candidates import KINDS, Candidates
 from agentopt.report.load import Group, RunReport
 from agentopt.report.text import duration, failures, shown
 from agentopt.trial import Trial
@@ -17,6 +18,7 @@ from agentopt.trial import Trial
 Entry: TypeAlias = str | int | float | bool | None
 MOST_REASONS = 20
 """So many kinds of errors are listed."""
+_PROBABILITY = "probability of being among the best fifth"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
@@ -130,6 +132,42 @@ def counts_table(kind: str, counted: str, counts: Mapping[str, int]) -> Table:
     return Table((kind, counted), tuple(counts.items()))
 
 
+def candidates_table(found: Candidates) -> Table:
+    """Returns what became of the candidates that were asked for, with shares of these."""
+    counts, asked = {**{kind: found.counts[kind] for kind in KINDS}, "run": found.run}, found.counts["asked"]
+    rows = tuple((kind, count, count / asked if asked else None) for kind, count in counts.items())
+    return Table(("kind", "candidates", "share"), rows)
+
+
+def predictions_table(found: Candidates) -> Table:
+    """Returns one row for each complete trial with a prediction, and each objective, in the task's units; long form.
+
+    Of a probability, `observed` is the value.
+    """
+    pairs = [(f.objective.name, pair) for f in found.forecasts for pair in f.pairs]
+    pairs += [(_PROBABILITY, pair) for pair in ([] if found.chances is None else found.chances.pairs)]
+    rows = tuple((p.trial.id, p.trial.origin.value, name, p.predicted, p.observed) for name, p in pairs)
+    return Table(("trial", "origin", "prediction", "predicted", "observed"), rows)
+
+
+def scores_table(found: Candidates) -> Table:
+    """Returns how the predictions of each objective did; see `Forecast` for `error` and `optimism`."""
+    rows: list[tuple[Entry, ...]] = []
+    for f in found.forecasts:
+        rows.append((f.objective.name, found.predictor, len(f.pairs), "rank correlation", *_known(f.correlation)))
+        rows[-1] += (f.error, f.optimism)
+    if (c := found.chances) is not None:
+        rows.append((_PROBABILITY, found.predictor, len(c.pairs), "area under the ROC curve", *_known(c.area)))
+        rows[-1] += (None, None)
+    columns = ("prediction", "by", "trials", "score", "found", "why none", "error", "optimism")
+    return Table(columns, tuple(rows))
+
+
+def _known(score: float | str) -> tuple[Entry, Entry]:
+    """Returns a score and why there is none, one of them."""
+    return (None, score) if isinstance(score, str) else (score, None)
+
+
 def overview_table(reports: Sequence[RunReport]) -> Table:
     """Returns one row for each run; of several objectives the hypervolume stands in a column of its own."""
     several = any(len(r.objectives) > 1 for r in reports)
@@ -159,11 +197,12 @@ def run_tables(analysis: RunAnalysis) -> dict[str, Table]:
     """Returns each table of a run by its name, those left out that have no rows."""
     report, shares = analysis.report, analysis.importance
     parts = [(name, part) for name, parts in analysis.failure_map.items() for part in parts]
-    several = len(report.objectives) > 1
+    several, candidates = len(report.objectives) > 1, analysis.candidates
+    nothing = Table((), ())
     found = {
-        "best": best_table(report) if not several else Table((), ()),
-        "front": front_table(report) if several else Table((), ()),
-        "hypervolume": hypervolumes_table(report) if several and report.front.trials else Table((), ()),
+        "best": best_table(report) if not several else nothing,
+        "front": front_table(report) if several else nothing,
+        "hypervolume": hypervolumes_table(report) if several and report.front.trials else nothing,
         "trials": trials_table(report),
         "origins": groups_table("origin", report.by_origin, report),
         "statuses": groups_table("status", report.by_status, report),
@@ -174,6 +213,9 @@ def run_tables(analysis: RunAnalysis) -> dict[str, Table]:
         "importance": Table(("parameter", "share"), () if isinstance(shares, str) else tuple(shares.items())),
         "replies": counts_table("kind", "replies", report.replies),
         "fallbacks": counts_table("reason", "fallback trials", report.fallbacks),
+        "candidates": nothing if candidates is None else candidates_table(candidates),
+        "predictions": nothing if candidates is None else predictions_table(candidates),
+        "prediction-scores": nothing if candidates is None else scores_table(candidates),
         "cost": costs_table(report),
         "llm": ledger_table(report),
     }

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agentopt.code.keeper import Keeper, Verdict
 from agentopt.protocols import Objective
+from agentopt.report.candidates import Candidates, candidates_of
 from agentopt.report.fronts import Reference
 from agentopt.report.load import Group, RunReport
 from agentopt.trial import Trial, Value
@@ -85,6 +86,10 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
         yield ""
         rows = [(reason, str(n)) for reason, n in report.fallbacks.items()]
         yield table("Why a classical step took the model's place", ("reason", "fallback trials"), rows)
+    if (found := candidates_of(report)) is not None:
+        yield ""
+        for line in (pool_text(found), *forecast_texts(found)):
+            yield Text(line)
 
 
 def _best(report: RunReport) -> Iterator[RenderableType]:
@@ -180,6 +185,33 @@ def _experiments(report: RunReport, keeper: Keeper) -> Iterator[RenderableType]:
     listed = ", ".join(f"{counts[verdict.value]} {verdict.value}" for verdict in Verdict if counts[verdict.value])
     yield Text(f"Experiments: {listed}; two runs of one version differ by {number(keeper.noise)}")
     yield ""
+
+
+def pool_text(found: Candidates) -> str:
+    """Returns what became of the candidates that were asked for."""
+    counts, share = found.counts, "" if found.share is None else f" ({100 * found.share:.3g} %)"
+    text = f"Candidates: {counts['asked']} asked for, {counts['accepted']} accepted{share}, {found.run} of these run"
+    kinds = {"outside": "outside of their cell", "duplicate": "known or there twice", "missing": "missing"}
+    lost = [f"{counts[kind]} {words}" for kind, words in kinds.items() if counts[kind]]
+    return f"{text}; {', '.join(lost)}." if lost else f"{text}."
+
+
+def forecast_texts(found: Candidates) -> list[str]:
+    """Returns how predictions did, one line for each objective; nothing where nothing was predicted."""
+    lines, by = [], f"by {found.predictor}"
+    for f in found.forecasts:
+        told, off = f.correlation, ""
+        if f.error is not None and f.optimism is not None:
+            side = f", {100 * abs(f.optimism):.2g} % too {'optimistic' if f.optimism > 0 else 'pessimistic'}"
+            off = f"; median error {100 * f.error:.2g} % of the observed range{side if f.optimism else ''}"
+        if not isinstance(told, str):
+            told = f"rank correlation {told:.2f} with what was observed ({len(f.pairs)} trials)"
+        lines.append(f"Predictions of {f.objective.name} {by}: {told}{off}.")
+    if (c := found.chances) is not None:
+        told = c.area if isinstance(c.area, str) else f"area under the ROC curve {c.area:.2f} ({len(c.pairs)} trials)"
+        chance = "" if isinstance(c.area, str) else "; 0.5 is chance"
+        lines.append(f"Probabilities of being among the best fifth {by}: {told}{chance}.")
+    return lines
 
 
 def params_table(trial: Trial, report: RunReport) -> Table:

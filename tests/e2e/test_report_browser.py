@@ -455,3 +455,56 @@ def test_fronts_fit_on_a_phone(browser, several, theme, count):
     several(count)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     assert "on the Pareto front; hypervolume" in find(browser, "#r0-best").text
+
+
+@pytest.fixture
+def foretold(browser, run):
+    """Opens the page of a run that foretold its values, all its charts drawn, and returns what the run found."""
+    folder = run.parent / "foretold"
+    if not folder.exists():
+        write_foretold(folder)
+    found = load_run(folder)
+    browser.get(write_report([RunAnalysis(found)], folder / "report.html").as_uri())
+    draw_all(browser)
+    return found
+
+
+def write_foretold(folder):
+    """Writes a run of one turn with two objectives, one of them named by no friend; one prediction is far off."""
+    goals = [Objective("f0"), Objective(EVIL, "maximize")]
+    header = {"method": "mohollm", "task": "toy", "seed": 0, "options": {}, "workers": 1, "space": SPACE.to_json()}
+    header |= {"objectives": [asdict(goal) for goal in goals], "budget": {"trials": 12}}
+    pool = {"asked": 25, "accepted": 20, "outside": 3, "missing": 2}
+    rng = np.random.default_rng(0)
+    with Journal(folder, header) as journal:
+        for i, values in enumerate(rng.random((12, 2)).tolist()):
+            note = {"turn": 1, "predicted": [1e9 if i == 4 else values[0], 0.5 * values[1]]}
+            note |= {"pool": pool} if i == 0 else {}
+            params = SPACE.sample(rng)
+            journal.asked(1, [Suggestion(params, Origin.LLM, i, note)], [params], t=i, seconds=0.1)
+            journal.finished(i, Outcome(Status.COMPLETE, tuple(values)), seconds=0.1, t=i + 0.5)
+        journal.stopped("trials", t=12)
+
+
+def test_a_prediction_says_what_it_was_and_opens_its_trial(browser, foretold):
+    from selenium.webdriver import ActionChains
+
+    assert "25 asked for, 20 accepted (80 %), 12 of these run" in find(browser, "#r0-s-candidates").text
+    plot = "[data-figure=r0-predictions-0]"
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", find(browser, plot))
+    point = find(browser, f"{plot} .scatterlayer .trace:nth-child(1) .points path:nth-child(5)")
+    ActionChains(browser).move_to_element(point).perform()
+    said = until(browser, "document.querySelector(arguments[0])?.textContent", f"{plot} .hoverlayer .hovertext")
+    assert said.startswith("trial 4, llm")
+    assert "predicted 1e+09" in said
+    assert "1 predicted far off, at the edge" in texts(browser, f"{plot} .annotation-text")
+    ActionChains(browser).click().perform()
+    assert find(browser, "#dialog-title").text == "Trial 4"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_predictions_fit_on_a_phone(browser, theme, request):
+    look(browser, width=390, theme=theme)
+    request.getfixturevalue("foretold")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert len(browser.find_elements("css selector", "#r0-s-candidates .plot[data-drawn]")) == 2

@@ -114,6 +114,10 @@ class Cell:
     seconds: Seconds
     front: Array | None = None
     """Of several objectives: the values of the front, to be minimised, shape (trials, objectives)."""
+    accepted: float | None = None
+    """The share accepted of the candidates that were asked for; None for a method that asks for none."""
+    correlation: float | None = None
+    """The rank correlation of predicted and observed values (`agentopt.report.candidates`), where it is known."""
 
     @property
     def nothing(self) -> float:

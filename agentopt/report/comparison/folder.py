@@ -17,6 +17,7 @@ from agentopt.errors import JournalError
 from agentopt.journal import FILE as JOURNAL
 from agentopt.log import read_log
 from agentopt.protocols import Objective
+from agentopt.report.candidates import candidates_of
 from agentopt.report.comparison.cells import Array, Axis, Cell, Method, TaskFacts
 from agentopt.report.comparison.fronts import HYPERVOLUME, front_facts, front_losses
 from agentopt.report.load import RunReport, load_run
@@ -211,6 +212,7 @@ def _cell(label: str, task: str, seed: int, report: RunReport, facts: TaskFacts)
     for record in read_log(report.run / JOURNAL)[0]:
         if record.get("event") == "finished":
             clock.setdefault(record["id"], float(record.get("t", 0.0)))
+    candidates = candidates_of(report)
     return Cell(
         label=label,
         task=task,
@@ -225,6 +227,8 @@ def _cell(label: str, task: str, seed: int, report: RunReport, facts: TaskFacts)
         tokens=report.tokens,
         seconds=report.seconds,
         front=front,
+        accepted=None if candidates is None else candidates.share,
+        correlation=None if candidates is None else candidates.correlation,
     )
 
 

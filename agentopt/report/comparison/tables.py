@@ -84,7 +84,11 @@ def _point_of(task: TaskFacts) -> tuple[Entry, ...]:
 
 
 def cells_table(comparison: Comparison) -> Table:
-    """Returns one row for each run; `best` is in the task's units."""
+    """Returns one row for each run; `best` is in the task's units.
+
+    Where some run asked for candidates, there are columns for those accepted and for how predictions did.
+    """
+    asked = any(c.accepted is not None for c in comparison.cells)
     columns = ("task", "method", "seed", "status", "trials", "best", "regret", "failed", "oom", "seconds_total")
     more = ("seconds_llm", "seconds_evaluate", "seconds_overhead", "prompt_tokens", "completion_tokens", "run")
     places = {task.name: i for i, task in enumerate(comparison.tasks)}
@@ -98,8 +102,9 @@ def cells_table(comparison: Comparison) -> Table:
         failed, s = total - complete, c.seconds
         row: tuple[Entry, ...] = (c.task, c.label, c.seed, c.status, total, best, regret, failed, c.counts["oom"])
         cost: tuple[Entry, ...] = (s.total, s.llm, s.evaluate, s.overhead, *c.tokens.values(), c.run.as_posix())
-        rows.append(row + cost)
-    return Table((*columns, *more), tuple(rows))
+        rows.append(row + cost + ((c.accepted, c.correlation) if asked else ()))
+    candidates = ("accepted_share", "prediction_correlation") if asked else ()
+    return Table((*columns, *more, *candidates), tuple(rows))
 
 
 def fronts_table(comparison: Comparison) -> Table:

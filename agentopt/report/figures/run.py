@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.canvas import style, write_figure
 from agentopt.report.figures import fronts, parameters, trials
+from agentopt.report.figures.candidates import predictions_figure
 from agentopt.report.figures.experiments import experiments_figure
 from agentopt.report.figures.whereabouts import whereabouts_figure
 from agentopt.report.load import RunReport
@@ -32,6 +33,8 @@ def run_figures(analysis: RunAnalysis) -> dict[str, Figure]:
         made["parallel"] = parameters.parallel_figure(analysis)
     if analysis.whereabouts is not None:
         made["whereabouts"] = whereabouts_figure(analysis.configured, analysis.whereabouts)
+    if (found := analysis.candidates) is not None and (found.forecasts or found.chances):
+        made["predictions"] = predictions_figure(report, found)
     if report.keeper is not None and report.trials:
         made["experiments"] = experiments_figure(report, report.keeper)
     if report.exchanges:

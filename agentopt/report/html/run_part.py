@@ -10,6 +10,7 @@ from typing import Any
 
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.html import charts, parameters
+from agentopt.report.html.candidates import CandidatesPart, candidates_part
 from agentopt.report.html.code_part import CodePart, code_part
 from agentopt.report.html.fronts import front_charts
 from agentopt.report.html.whereabouts import whereabouts
@@ -60,6 +61,8 @@ class Part:
     slices: Sequence[str]
     code: CodePart | None
     """The experiments of a run of code."""
+    candidates: CandidatesPart | None
+    """What became of the candidates that were asked for."""
     figures: Mapping[str, Any]
     """Plotly figures by name."""
     data: Mapping[str, Json]
@@ -74,7 +77,7 @@ class Part:
 def run_part(name: str, analysis: RunAnalysis) -> Part:
     """Returns what the page shows of a run."""
     report, shares, went = analysis.report, analysis.importance, analysis.whereabouts
-    code = code_part(report)
+    code, candidates = code_part(report), candidates_part(report, analysis.candidates)
     figures: dict[str, Any] = {} if code is None else dict(code.figures)
     if report.trials:
         figures["convergence"] = charts.convergence(report)
@@ -90,7 +93,7 @@ def run_part(name: str, analysis: RunAnalysis) -> Part:
             figures[f"slice-{i}"] = parameters.slices(analysis, analysis.space[parameter])
             slices.append(f"{name}-slice-{i}")
         figures["parallel"] = parameters.parallel(analysis)
-    figures |= front_charts(report)
+    figures |= front_charts(report) | ({} if candidates is None else dict(candidates.figures))
     if report.exchanges:
         figures["ledger"] = charts.ledger(report)
     colours = {trial.origin: colour(trial.origin) for trial in report.trials}
@@ -113,6 +116,7 @@ def run_part(name: str, analysis: RunAnalysis) -> Part:
         caption="" if went is None else went.caption,
         slices=slices,
         code=code,
+        candidates=candidates,
         figures={f"{name}-{key}": figure for key, figure in figures.items()},
         data=_data(report, {} if code is None else code.data),
     )
