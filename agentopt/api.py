@@ -26,7 +26,7 @@ from agentopt.config import DEFAULT_TRIALS
 from agentopt.config import FILE as CONFIG
 from agentopt.errors import RunError, UsageError
 from agentopt.llm.settings import ModelSettings
-from agentopt.outcomes import outcome_of
+from agentopt.outcomes import NoResultError, read_outcome
 from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Front, front_of
 from agentopt.report.load import best_of
@@ -126,6 +126,10 @@ def _objectives(given: Sequence[Objective] | None, *, maximize: bool) -> tuple[O
     """Returns the objectives, after `maximize` where none are given; raises UsageError for what cannot be meant."""
     if given is None:
         return (Objective(direction="maximize" if maximize else "minimize"),)
+    if wrong := [one for one in given if not isinstance(one, Objective)]:
+        raise UsageError(
+            f"objectives: {wrong[0]!r:.60} is no objective; give Objective(NAME) or Objective(NAME, 'maximize')."
+        )
     names = [objective.name for objective in given]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"objectives: one or more with different names are needed, not {names}.")
@@ -209,10 +213,17 @@ class AskTell:
         return [Ask(i, dict(p), s.origin) for i, p, s in zip(ids, params, suggestions, strict=True)]
 
     def tell(self, trial: int, result: object, *, seconds: float = 0.0) -> Trial:
-        """Takes what came of a trial: a number, one per objective, a mapping with them, or an `Outcome`."""
+        """Takes what came of a trial: a number, one per objective, a mapping with them, or an `Outcome`.
+
+        Raises UsageError for what is none of these: the trial then waits for another result. Numbers that are not
+        finite make a failed trial.
+        """
         if trial not in self._journal.history.pending:
             raise UsageError(f"Trial {trial} was not asked, or has been told already.")
-        outcome = result if isinstance(result, Outcome) else outcome_of(result, self._objectives)
+        try:
+            outcome = result if isinstance(result, Outcome) else read_outcome(result, self._objectives)
+        except NoResultError as error:
+            raise UsageError(f"Trial {trial} can still be told; this is no result of it: {error}.") from error
         told = self._journal.finished(trial, outcome, seconds=seconds, t=self._now())
         self._open.optimizer.tell(minimised(told, self._objectives))
         return told

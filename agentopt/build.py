@@ -144,7 +144,7 @@ def plan(
     elif config.workers > 1:
         raise UsageError("workers > 1 needs a task that can be loaded by name, as in my.py:evaluate.")
     if len(task.objectives) > 1 and getattr(load_method(config.method), "single_objective", False):
-        several = ", ".join(name for name in METHODS if not getattr(load_method(name), "single_objective", False))
+        several = ", ".join(name for name in METHODS if _takes_several(name, task))
         raise UsageError(
             f"{config.method} takes one objective, and {config.task} has {len(task.objectives)}. Methods that take"
             f" several: {several}."
@@ -271,6 +271,13 @@ def _executor(plan: Plan, run: Path, *, inline: bool) -> Executor:
         return InlineExecutor(task)
     timeout, folder = config.trial_timeout or task.timeout, run / "trials"
     return LocalExecutor(config.task, config.task_options, workers=config.workers, timeout=timeout, folder=folder)
+
+
+def _takes_several(name: str, task: Task) -> bool:
+    """Whether a method can be run on the task, given that it has several objectives."""
+    method = load_method(name)
+    edits = getattr(method, "needs_code", False)
+    return not getattr(method, "single_objective", False) and (not edits or getattr(task, "code", None) is not None)
 
 
 def _options(config: RunConfig) -> MethodOptions:

@@ -89,15 +89,20 @@ def validated(model: type[_Model], values: Mapping[str, Any], where: str) -> _Mo
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    item = error.errors(include_url=False)[0]
-    path = [str(part) for part in item["loc"]]
-    place = ".".join(path) or "the whole"
+    item, *others = error.errors(include_url=False)
+    # An entry of several types has an error for each of them, whose place ends with the type.
+    types = [e for e in others if e["loc"][:-1] == item["loc"][:-1] and e["input"] is item["input"]]
+    path = [str(part) for part in (item["loc"][:-1] if types else item["loc"])]
+    place = ".".join(path)
     if item["type"] == "extra_forbidden":
         owner = _model_at(model, path[:-1])
         return str(unknown(f"{where}:", path[-1], owner.model_fields)).replace(":'", ": '")
     if item["type"] == "missing":
         return f"{where}: {place} is missing."
     text = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+    text = ", or ".join([text, *(str(e["msg"]).removeprefix("Input should be ") for e in types)])
+    if not place:  # what several entries come to together: the text names them
+        return f"{where}: {text}."
     return f"{where}: {place} = {_shown(item['input'])} cannot be used: {text}."
 
 

@@ -26,19 +26,31 @@ def guarded(call: Callable[[], object], objectives: Sequence[Objective]) -> Outc
         return failure(Status.OOM if oom else Status.FAILED, _describe(error))
 
 
+class NoResultError(ValueError):
+    """What was returned is no result; the text says what was expected."""
+
+
 def outcome_of(returned: object, objectives: Sequence[Objective]) -> Outcome:
-    """Returns the outcome that a returned value stands for.
+    """Returns the outcome that a returned value stands for: a failed one that says what was expected for no result."""
+    try:
+        return read_outcome(returned, objectives)
+    except NoResultError as error:
+        return failure(Status.FAILED, str(error))
+
+
+def read_outcome(returned: object, objectives: Sequence[Objective]) -> Outcome:
+    """Returns the outcome that a returned value stands for; raises NoResultError for anything else.
 
     A number is the value of the only objective; a sequence holds one number per objective, in order; a mapping holds
     each objective by its name, further numbers as metrics, and may hold `status` (a `Status`, for a failure that the
-    code noticed by itself) with `error`. Anything else is a failed outcome that says what was expected.
+    code noticed by itself) with `error`. Numbers that are not finite make a failed outcome.
     """
     if isinstance(returned, Mapping):
         return _from_mapping(returned, objectives)
     values = list(returned) if isinstance(returned, (tuple, list)) else [returned]
     if len(values) != len(objectives):
         names = ", ".join(objective.name for objective in objectives)
-        return failure(Status.FAILED, f"returned {len(values)} values for {len(objectives)} objectives ({names})")
+        raise NoResultError(f"returned {len(values)} values for {len(objectives)} objectives ({names})")
     return _from_values(values, objectives, {})
 
 
@@ -55,13 +67,13 @@ def _from_mapping(returned: Mapping[Any, Any], objectives: Sequence[Objective]) 
             status = Status(str(returned["status"]))
         except ValueError:
             known = ", ".join(status.value for status in Status)
-            return failure(Status.FAILED, f"returned the status {returned['status']!r:.60}; known: {known}")
+            raise NoResultError(f"returned the status {returned['status']!r:.60}; known: {known}") from None
         if status is not Status.COMPLETE:
             return Outcome(status=status, metrics=numbers, error=str(returned.get("error", ""))[-_ERROR_CHARS:])
     missing = [objective.name for objective in objectives if objective.name not in returned]
     if missing:
         held = ", ".join(str(name) for name in returned)[:200] or "nothing"
-        return failure(Status.FAILED, f"returned no {', '.join(missing)}; it holds {held}")
+        raise NoResultError(f"returned no {', '.join(missing)}; it holds {held}")
     names = {objective.name for objective in objectives}
     metrics = {name: number for name, number in numbers.items() if name not in names}
     return _from_values([returned[objective.name] for objective in objectives], objectives, metrics)
@@ -72,7 +84,7 @@ def _from_values(values: Sequence[object], objectives: Sequence[Objective], metr
     for value, objective in zip(values, objectives, strict=True):
         number = _number(value)
         if number is None:
-            return failure(Status.FAILED, f"{objective.name} is {value!r:.80}, a {type(value).__name__}, not a number")
+            raise NoResultError(f"{objective.name} is {value!r:.80}, a {type(value).__name__}, not a number")
         if not math.isfinite(number):
             return failure(Status.FAILED, f"{objective.name} is {number}, not a finite number")
         numbers.append(number)

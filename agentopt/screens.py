@@ -118,6 +118,7 @@ def run_json(report: RunReport) -> dict[str, Json]:
         "task": report.task,
         "seed": report.seed,
         "status": report.status,
+        "stopped": report.stopped,
         **(report.front.to_json() if len(report.objectives) > 1 else {}),
         "trials": [trial_to_json(t) for t in report.trials],
     }

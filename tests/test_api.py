@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import textwrap
 from pathlib import Path
@@ -130,7 +131,9 @@ def test_ask_and_tell_remembers_what_is_pending(tmp_path):
         assert search.pending == (first[0], first[2])
         told = search.tell(first[0].id, Outcome(Status.OOM, error="too wide"))
         assert told.outcome.status is Status.OOM
-        assert search.tell(first[2].id, "nonsense").outcome.status is Status.FAILED
+        with pytest.raises(UsageError, match=r"Trial 2 can still be told; .* 'nonsense', a str, not a number"):
+            search.tell(first[2].id, "nonsense")
+        assert search.tell(first[2].id, math.nan).outcome.status is Status.FAILED
         with pytest.raises(UsageError, match="Trial 0 was not asked, or has been told already"):
             search.tell(0, 1)
         assert search.best is not None
@@ -178,3 +181,17 @@ def test_the_examples_run(name, code, tmp_path, monkeypatch):
 
 def test_there_are_examples():
     assert {name for name, _ in examples()} >= {"api", "AskTell", "README 0"}
+
+
+def test_a_result_of_another_number_of_objectives_leaves_the_trial_open():
+    objectives = (Objective("near"), Objective("far", "maximize"))
+    with AskTell(SPACE, "random", objectives=objectives) as search:
+        (ask,) = search.ask()
+        with pytest.raises(UsageError, match=r"returned 1 values for 2 objectives \(near, far\)"):
+            search.tell(ask.id, 1.0)
+        assert search.tell(ask.id, (1.0, 2.0)).values == (1.0, 2.0)
+
+
+def test_names_are_no_objectives():
+    with pytest.raises(UsageError, match="'near' is no objective; give Objective"):
+        minimize(lambda p: (0, 1), SPACE, "random", objectives=["near", "far"], trials=2)

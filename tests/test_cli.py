@@ -113,6 +113,12 @@ def test_the_default_configuration_is_the_first_trial_unless_it_is_not_wanted(ca
         (["run", "local", "-o", "stepp=3"], "Did you mean 'step'?"),
         (["run", "local", "-o", "step=-1"], "step = -1 cannot be used: it must be greater than 0"),
         (["run", "local", "-o", "step"], "not key=value"),
+        (["run", "hollm", "-o", "growth=nan"], "growth = nan cannot be used: it must be a finite number, or 'auto'"),
+        (["run", "hollm", "-o", "growth=x"], "growth = 'x' cannot be used: it must be a valid number, unable to parse"),
+        (["run", "hollm", "-o", "growth=1e308"], "it must be less than or equal to 1000000, or 'auto'"),
+        (["run", "llambo", "-o", "alpha=inf"], "alpha = inf cannot be used: it must be a finite number"),
+        (["run", "mohollm", "-o", "surrogate=labels"], "option of mohollm: surrogate=labels predicts one objective"),
+        (["run", "hollm", "--task", "zdt1"], "Methods that take several: random, "),
         (["run", "llm", "--model", "qwen-0.8c"], "Did you mean 'qwen-0.8b'?"),
         (["run", "llm", "--model", "scripted:nowhere.jsonl"], "nowhere.jsonl"),
         (["run", "random", "--name", "a/b"], "cannot be a folder's name"),
@@ -166,7 +172,7 @@ def test_resuming_a_finished_run_says_so(capsys):
 def test_show_and_list_runs(capsys):
     ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3", "--name", "x")
     found = json.loads(ok(capsys, "show", "x", "--json").out)
-    assert list(found) == ["run", "method", "task", "seed", "status", "trials"]
+    assert list(found) == ["run", "method", "task", "seed", "status", "stopped", "trials"]
     assert found["status"] == "done"
     assert [list(trial) for trial in found["trials"]] == [["id", "params", "values", "status", "origin", "seconds"]] * 3
     assert json.loads(ok(capsys, "show", "runs/x", "--trial", "1", "--json").out)["id"] == 1

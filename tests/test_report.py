@@ -148,6 +148,19 @@ def test_several_objectives_have_a_front(tmp_path):
     assert "3 of 5 complete trials are on the Pareto front; hypervolume " in text(report)
 
 
+def test_a_reference_that_nothing_is_better_than_is_said(tmp_path):
+    low = (Objective("loss", reference=0.5), Objective("gain", "maximize", reference=0.0))
+    report = write(tmp_path, [(Origin.RANDOM, done(1, 9))], objectives=low)
+    assert "hypervolume 0 from the task's reference point (loss 0.5, gain 0), which no trial is better than" in text(
+        report
+    )
+
+
+def test_a_method_that_ran_out_of_configurations_says_so(tmp_path):
+    assert ": done, the method had nothing more to propose" in text(write(tmp_path / "a", MIXED, stopped="exhausted"))
+    assert "nothing more" not in text(write(tmp_path / "b", MIXED))
+
+
 @pytest.mark.parametrize(
     ("stopped", "status"),
     [

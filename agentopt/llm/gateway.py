@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch
+from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch, UsageError
 from agentopt.ledger import Exchange, ExchangeStatus, Ledger
 from agentopt.llm.settings import ModelSettings
 from agentopt.llm.values import PromptTooLong, Question, Read, Reply, ReplyError, Request
@@ -202,6 +202,8 @@ class Gateway:
         """Sends a request, again after errors of transport, and once more after the model was brought back."""
         try:
             return self._attempt(request)
+        except UsageError:
+            raise  # of a script that cannot answer for this task
         except Exception as error:
             if self._backend.too_long(error):
                 raise PromptTooLong(str(error)[:_QUOTED_CHARS]) from error

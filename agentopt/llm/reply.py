@@ -57,7 +57,7 @@ def first_json(text: str, issues: list[str]) -> Any:
     if not text.strip():
         raise ReplyError("the reply is empty")
     if len(text) > MAX_CHARS:
-        raise ReplyError(f"the reply has {len(text)} characters; the most that is read is {MAX_CHARS}")
+        raise ReplyError(f"the reply is too long: {len(text)} characters, and {MAX_CHARS} are read")
     decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     starts = [i for i, letter in enumerate(text) if letter in "[{"][:50]
     reason = "it holds no JSON"

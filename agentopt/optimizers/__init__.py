@@ -43,9 +43,9 @@ METHODS = {
 
 
 class MethodOptions(BaseModel):
-    """The options of a method; an unknown one is an error."""
+    """The options of a method; an unknown one is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     reply_tokens: ClassVar[int] = 512
     """The longest reply that the method needs, where the user says nothing."""

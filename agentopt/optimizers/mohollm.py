@@ -20,6 +20,8 @@ from agentopt.protocols import Problem, stated_reference
 
 BEYOND = 0.1
 """How far beyond the worst value the reference point lies where the task states none, in units of the range."""
+FAR = 3.0
+"""How far from what was observed a prediction may lie, in units of the range."""
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "paper": {
@@ -107,6 +109,7 @@ class Mohollm(CellSearch):
         def rank(predictions: Sequence[Prediction], seen: Seen, count: int) -> list[int]:
             predicted = np.array([prediction.mean for prediction in predictions])
             told = np.array([t.values for t in seen.trials if t.complete], dtype=float).reshape(-1, predicted.shape[1])
+            predicted = tamed(predicted, told)
             scale = _Scale(np.vstack([told, predicted]), known)
             rows, points = scale.apply(predicted), scale.apply(told)
             if options.batch_by == "one":
@@ -115,6 +118,20 @@ class Mohollm(CellSearch):
             return choose_batch(rows, points, scale.reference, count)
 
         super().__init__(problem, options, rng, cell_parts(problem, options, rng, gateway, terms=terms, rank=rank))
+
+
+def tamed(predicted: Floats, told: Floats) -> Floats:
+    """Returns predictions, those far off taken to be `FAR` ranges from what was observed.
+
+    One wild number would make all others alike: the scale is that of observations and predictions together.
+    """
+    if not len(told):
+        return predicted
+    low, high = told.min(axis=0), told.max(axis=0)
+    width = np.where(high > low, high - low, np.inf)
+    with np.errstate(over="ignore"):
+        tamed: Floats = np.clip(predicted, low - FAR * width, high + FAR * width)
+    return tamed
 
 
 class _Scale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ from agentopt.trial import Json
 
 HORIZON = 100
 """The budget of trials that the schedule assumes where the run has none."""
+_MOST = 1e6
+"""The largest weight that makes sense: sums and products of such weights are numbers."""
 LONG_RUN = 200
 """Beyond so many trials the cells grow with the number of trials, unless told otherwise."""
 Scoring: TypeAlias = Callable[[Leaves, Floats, int], Terms]
@@ -50,7 +52,7 @@ class PartitionOptions(CellOptions):
     capacity: int | None = Field(
         None, ge=1, description="Trials that a cell may hold; unset: half the number of parameters, at least 2."
     )
-    growth: float | Literal["auto"] = Field(
+    growth: Annotated[float, Field(ge=0, le=_MOST)] | Literal["auto"] = Field(
         "auto",
         description="How the capacity grows: by this times ln(1 + trials), rounded up; auto: not up to 200 trials, then"
         " with half their square root.",
@@ -58,18 +60,18 @@ class PartitionOptions(CellOptions):
     cells: int = Field(5, ge=1, description="Cells that the model is asked about in a turn.")
     candidates: int = Field(5, ge=1, description="Candidates in each of them.")
     batch: int = Field(4, ge=1, description="How many of all candidates of a turn are run: the best by prediction.")
-    alpha_max: float = Field(1.0, ge=0, description="Weight of exploration at the start.")
+    alpha_max: float = Field(1.0, ge=0, le=_MOST, description="Weight of exploration at the start.")
     alpha_min: float = Field(
-        0.01, ge=0, description="Weight of exploration at the end of the budget; a cosine between."
+        0.01, ge=0, le=_MOST, description="Weight of exploration at the end of the budget; a cosine between."
     )
-    beta_volume: float = Field(0.5, ge=0, description="The share of a cell's volume in exploration.")
-    beta_unknown: float = Field(0.5, ge=0, description="The share of its uncertainty.")
+    beta_volume: float = Field(0.5, ge=0, le=_MOST, description="The share of a cell's volume in exploration.")
+    beta_unknown: float = Field(0.5, ge=0, le=_MOST, description="The share of its uncertainty.")
     unknown: UnknownForm = Field(
         "budget",
         description="What the uncertainty compares a cell's trials with: the budget of the run, or the count of trials"
         " so far, which leaves nothing to cells of average occupancy.",
     )
-    constant: float = Field(1.0, ge=0, description="The constant c of the uncertainty (UCB-V).")
+    constant: float = Field(1.0, ge=0, le=_MOST, description="The constant c of the uncertainty (UCB-V).")
     floor: float = Field(
         0.01, ge=0, lt=1, description="The share of the choice that is uniform over the cells, so that none starves."
     )

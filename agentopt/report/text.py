@@ -62,7 +62,8 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
     budget = report.header.get("budget", {})
     limit = f" of {budget['trials']}" if budget.get("trials") else ""
     pending = f", {report.pending} under way" if report.pending and report.status == "running" else ""
-    yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}")
+    end = ", the method had nothing more to propose" if report.stopped == "exhausted" else ""
+    yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}{end}")
     yield Text(f"{len(report.trials)}{limit} trials{pending} in {duration(report.elapsed)}  ({report.run})")
     if report.damaged:
         yield Text(f"{report.damaged} torn lines of the journal were skipped (a crash left them).")
@@ -127,6 +128,8 @@ def front_text(report: RunReport) -> str:
         if front.of_known is not None:
             text += f", {100 * front.of_known:.3g} % of the known one,"
         text += f" {reference_text(front.reference, report.objectives)}"
+        if not front.hypervolume:
+            text += ", which no trial is better than in every objective"
     return f"{text}."
 
 
