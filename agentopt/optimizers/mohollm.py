@@ -128,10 +128,10 @@ def tamed(predicted: Floats, told: Floats) -> Floats:
     if not len(told):
         return predicted
     low, high = told.min(axis=0), told.max(axis=0)
-    width = np.where(high > low, high - low, np.inf)
     with np.errstate(over="ignore"):
-        tamed: Floats = np.clip(predicted, low - FAR * width, high + FAR * width)
-    return tamed
+        width = np.where(high > low, high - low, np.inf)
+        near: Floats = np.clip(predicted, low - FAR * width, high + FAR * width)
+    return near
 
 
 class _Scale:
