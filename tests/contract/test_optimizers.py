@@ -1,13 +1,8 @@
-import itertools
-
-import numpy as np
 import pytest
+from method_runs import building
 from peer_methods import QUICK, available
 
 from agentopt.errors import UsageError
-from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway
-from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers import METHODS, load_method
 from agentopt.testing.contracts import CODE_PROBLEM, OPTIMIZER_CHECKS, PROBLEMS
 from agentopt.testing.models import editor
@@ -69,17 +64,7 @@ CASES = [
 def test_contract(variant, check, problem, tmp_path):
     name, given = variant
     available(name)
-    method = load_method(name)
-    options = method.Options(**given)
-    folders = itertools.count()
-
-    def build(problem, seed):
-        gateway = ()
-        if options.needs_model:
-            backend, settings = ScriptedBackend("scripted:editor", editor), ModelSettings(name="scripted:editor")
-            gateway = (Gateway(backend, tmp_path / str(next(folders)), settings, seed),)
-        return method(problem, options, np.random.default_rng(seed), *gateway)
-
+    build = building(load_method(name), tmp_path, editor, **given)
     check(build, CODE_PROBLEM if problem == "code" else PROBLEMS[problem])
 
 

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from pathlib import Path
 
+import method_runs
 import numpy as np
 import pytest
+from method_runs import PROBLEM, SPACE, Model, building, loss, reviewed, shared_start
 
 from agentopt.errors import ModelUnavailable
-from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway
-from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.centaur import Centaur, CentaurOptions
-from agentopt.optimizers.llm import LlmOptions, LlmSearch
+from agentopt.optimizers.llm import LlmSearch
 from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, score
-from agentopt.protocols import Objective, Problem
-from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Trial
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-SPACE = SearchSpace(
-    (
-        Float("lr", 1e-4, 1.0, log=True, default=0.01),
-        Int("depth", 1, 12, default=4),
-        Int("batch", 32, 256, powers_of=2, default=64),
-        Choice("act", ("a", "b"), default="a"),
-    ),
-    (AtLeast("batch", "depth", times=8),),
-)
-PROBLEM = Problem(SPACE, (Objective("val_bpb"),), "A small network, trained for a minute.", 60)
 
 
 def good(_, view):
@@ -39,13 +23,8 @@ def good(_, view):
     return json.dumps({"values": [0.03 + view["call"] / 1e4, 7, 64, "b"]})
 
 
-def loss(params):
-    return (np.log10(params["lr"]) + 1.5) ** 2 + abs(params["depth"] - 7) / 5
-
-
 def centaur(tmp_path, script=good, seed=0, **options):
-    gateway = Gateway(ScriptedBackend("scripted:t", script), tmp_path, ModelSettings(name="scripted:t"), seed)
-    return Centaur(PROBLEM, CentaurOptions(**options), np.random.default_rng(seed), gateway)
+    return building(Centaur, tmp_path, script, **options)(PROBLEM, seed)
 
 
 def told(number, suggestion, outcome=None):
@@ -54,17 +33,11 @@ def told(number, suggestion, outcome=None):
     return Trial(number, params, outcome, suggestion.origin, suggestion.token, suggestion.note)
 
 
-def drive(search, trials, outcome=lambda _: None, *, first=True):
+def drive(search, trials, outcome=lambda _: None):
     """Runs the default configuration and then `trials` more; returns the suggestions by trial id."""
-    suggestions = []
-    if first:
-        default = SPACE.defaults()
-        search.tell(Trial(0, default, Outcome(Status.COMPLETE, (loss(default),)), Origin.BASELINE))
-    for number in range(1, trials + 1):
-        (suggestion,) = search.ask(1)
-        suggestions.append(suggestion)
-        search.tell(told(number, suggestion, outcome(suggestion)))
-    return suggestions
+    default = SPACE.defaults()
+    search.tell(Trial(0, default, Outcome(Status.COMPLETE, (loss(default),)), Origin.BASELINE))
+    return method_runs.drive(search, trials, lambda number, one: told(number, one, outcome(one)))
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.3, 0.4, 0.5, 0.7, 0.9])
@@ -303,45 +276,29 @@ def test_cmaes_draws_the_same_numbers_with_every_sampler(tmp_path):
     assert all(first == firsts[0] for first in firsts)
 
 
-def prompt_of(search_type, options, tmp_path):
-    prompts = []
-
-    def script(prompt, view):
-        prompts.append(prompt)
-        return good(prompt, view)
-
-    gateway = Gateway(ScriptedBackend("scripted:t", script), tmp_path, ModelSettings(name="scripted:t"), 0)
-    search = search_type(PROBLEM, options, np.random.default_rng(0), gateway)
+def prompts_of(method, tmp_path, **options):
+    search = building(method, tmp_path, model := Model(good), **options)(PROBLEM, 0)
     drive(search, 26, lambda s: Outcome(Status.OOM) if s.params["depth"] > 8 else None)
-    return prompts
+    return model.asked()
 
 
 @pytest.mark.parametrize(
-    ("name", "search", "options"),
+    ("name", "method", "options"),
     [
-        ("centaur-propose", Centaur, CentaurOptions(ratio=0.5)),
-        ("centaur-paper", Centaur, CentaurOptions(preset="paper")),
-        ("llm-propose", LlmSearch, LlmOptions(recent=5)),
+        ("centaur-propose", Centaur, {"ratio": 0.5}),
+        ("centaur-paper", Centaur, {"preset": "paper"}),
+        ("llm-propose", LlmSearch, {"recent": 5}),
     ],
 )
-def test_prompts_are_as_they_were_reviewed(name, search, options, tmp_path, request):
-    """Delete the file under tests/golden and run the test to write it anew, then read it."""
-    prompt = prompt_of(search, options, tmp_path)[-1]
-    golden = GOLDEN / f"{name}.md"
-    if not golden.exists():
-        golden.write_text(prompt + "\n", encoding="utf-8")
-        pytest.fail(f"{golden.name} was not there: written, read it and run again")
-    assert prompt + "\n" == golden.read_text(encoding="utf-8")
+def test_prompts_are_as_they_were_reviewed(name, method, options, tmp_path):
+    prompt = prompts_of(method, tmp_path, **options)[-1]
+    assert prompt == reviewed(name, prompt)
 
 
 def test_the_text_before_the_state_stays_the_same_over_several_prompts(tmp_path):
     """What prefix caching lives on: consecutive prompts share all but their end most of the time."""
-    prompts = prompt_of(LlmSearch, LlmOptions(recent=10), tmp_path)
+    prompts = prompts_of(LlmSearch, tmp_path, recent=10)
     fixed = prompts[-1].index("# Trials so far")
     assert all(prompt[:fixed] == prompts[-1][:fixed] for prompt in prompts)
-    shared = [len(_common(a, b)) / len(a) for a, b in pairwise(prompts[10:])]
+    shared = [len(shared_start(a, b)) / len(a) for a, b in pairwise(prompts[10:])]
     assert np.mean([share > 0.5 for share in shared]) > 0.8
-
-
-def _common(a, b):
-    return next((a[:i] for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), a)

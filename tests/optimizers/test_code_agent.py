@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+import method_runs
 import numpy as np
 import pytest
+from method_runs import building, reviewed
 
 from agentopt.code.literals import read_literals
 from agentopt.errors import ModelUnavailable
-from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway, PromptTooLong
-from agentopt.llm.scripted import ScriptedBackend
+from agentopt.llm.values import PromptTooLong
 from agentopt.optimizers.autoresearch import Autoresearch, AutoresearchOptions
 from agentopt.protocols import Code, Objective, Problem
 from agentopt.space import Float, Int, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Trial
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 TEXT = """DEPTH = 2
 RATE = 0.5  # learning rate
 
@@ -42,7 +40,7 @@ def loss(text, replicate=0):
     return abs(values.get("DEPTH", 2) - 6) + abs(values.get("RATE", 0.5) - 0.1) + 0.001 * replicate
 
 
-def evaluate(suggestion, number):
+def evaluate(number, suggestion):
     edit = suggestion.edit
     text = TEXT if edit is None else edit.text
     if "boom" in text:
@@ -53,23 +51,13 @@ def evaluate(suggestion, number):
 
 
 def agent(tmp_path, script, seed=0, **options):
-    gateway = Gateway(ScriptedBackend("scripted:t", script), tmp_path, ModelSettings(name="scripted:t"), seed)
-    return Autoresearch(PROBLEM, AutoresearchOptions(**options), np.random.default_rng(seed), gateway)
+    return building(Autoresearch, tmp_path, script, **options)(PROBLEM, seed)
 
 
 def drive(search, trials, width=1):
     """Runs the first version as a study does, then the search's suggestions; returns all of them by trial."""
-    suggestions = []
     search.tell(Trial(0, SPACE.defaults(), Outcome(Status.COMPLETE, (loss(TEXT),)), Origin.BASELINE))
-    number = 1
-    while len(suggestions) < trials:
-        asked = search.ask(width)
-        assert asked
-        for one in asked:
-            search.tell(evaluate(one, number))
-            suggestions.append(one)
-            number += 1
-    return suggestions
+    return method_runs.drive(search, trials, evaluate, width)
 
 
 def bumps_depth(prompt, view):
@@ -208,7 +196,7 @@ def test_before_anything_is_known_of_the_first_version_nothing_is_edited(tmp_pat
     asked = search.ask(4)
     assert [s.note["role"] for s in asked] == ["again"]
     assert search.ask(4) == []
-    search.tell(evaluate(asked[0], 0))
+    search.tell(evaluate(0, asked[0]))
     (first, *edits) = search.ask(2)
     assert first.edit.text == TEXT
     assert first.edit.replicate == 0
@@ -216,7 +204,6 @@ def test_before_anything_is_known_of_the_first_version_nothing_is_edited(tmp_pat
 
 
 def test_the_prompt(tmp_path):
-    """Delete the file under tests/golden and run the test to write it anew, then read it."""
     prompts = []
 
     def script(prompt, view):
@@ -228,8 +215,4 @@ def test_the_prompt(tmp_path):
         )
 
     drive(agent(tmp_path, script), 5)
-    golden = GOLDEN / "autoresearch-edit.md"
-    if not golden.exists():
-        golden.write_text(prompts[-1] + "\n", encoding="utf-8")
-        pytest.fail(f"{golden.name} was not there: written, read it and run again")
-    assert prompts[-1] + "\n" == golden.read_text(encoding="utf-8")
+    assert prompts[-1] == reviewed("autoresearch-edit", prompts[-1])

@@ -6,71 +6,27 @@ import json
 import re
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
+from method_runs import PROBLEM, SPACE, Model, flaky, inside, plane, reviewed, searching, shared_start, turns
 
 from agentopt.build import open_run, plan, resume_run
 from agentopt.errors import ModelUnavailable
 from agentopt.journal import read_history
 from agentopt.ledger import read_ledger
-from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway
-from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.hollm import Hollm, HollmOptions
-from agentopt.protocols import Objective, Problem
-from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
+from agentopt.protocols import Problem
+from agentopt.space import Choice, Int, SearchSpace
 from agentopt.testing.models import uniform
-from agentopt.testing.simulation import session
-from agentopt.trial import Origin, Outcome, Status
+from agentopt.trial import Origin
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-SPACE = SearchSpace(
-    (
-        Float("lr", 1e-4, 1.0, log=True, default=0.01),
-        Int("depth", 1, 12, default=4),
-        Int("batch", 32, 256, powers_of=2, default=64),
-        Choice("act", ("a", "b"), default="a"),
-    ),
-    (AtLeast("batch", "depth", times=8),),
-)
-PROBLEM = Problem(SPACE, (Objective("val_bpb"),), "A small network, trained for a minute.", 60)
-PLANE = Problem(SearchSpace((Float("x", 0.0, 1.0), Float("y", 0.0, 1.0))), (Objective("score", "maximize"),), "", 60)
-
-
-class Model:
-    """A scripted model that keeps what it was asked, and on which cell."""
-
-    def __init__(self, answer=uniform):
-        self.answer, self.prompts, self.views = answer, {}, {}
-
-    def __call__(self, prompt, view):
-        self.prompts[view["call"]], self.views[view["call"]] = prompt, view
-        return self.answer(prompt, view)
+PLANE = plane("maximize")
 
 
 def search(tmp_path, model, problem=PLANE, judge=None, **options):
-    """A simulated run of the method, its failures where the judge has them; not begun."""
-
-    def build(problem, seed):
-        gateway = Gateway(ScriptedBackend("scripted:t", model), tmp_path, ModelSettings(name="scripted:t"), seed)
-        return Hollm(problem, HollmOptions(**options), np.random.default_rng(seed), gateway)
-
-    return session(build, problem, judge=judge)
-
-
-def turns(run):
-    """The suggestions of each turn."""
-    found = {}
-    for suggestion in run.asked:
-        if suggestion.note.get("turn"):
-            found.setdefault(suggestion.note["turn"], []).append(suggestion)
-    return list(found.values())
-
-
-def inside(view, count, rng=None):
-    return view["cell"].sample(rng or np.random.default_rng(view["seed"]), count)
+    """A simulated run of the method; not begun."""
+    return searching(Hollm, tmp_path, model, problem, judge, **options)
 
 
 def reply(rows, predicted=1.0):
@@ -269,9 +225,9 @@ def test_no_batch_outlives_its_turn(tmp_path):
 
 
 def test_uniform_draws_and_no_partition_are_arms_of_the_same_search(tmp_path):
-    options = HollmOptions(sampler="uniform", surrogate="none")
-    assert not options.needs_model
-    run = session(lambda problem, seed: Hollm(problem, options, np.random.default_rng(seed)), PLANE).run(25)
+    arm = {"sampler": "uniform", "surrogate": "none"}
+    assert not HollmOptions(**arm).needs_model
+    run = search(tmp_path, Model(), **arm).run(25)
     assert {s.origin for s in run.asked} == {Origin.RANDOM, Origin.CONTROL}
     assert run.asked[5].note["pool"] == {"asked": 15, "accepted": 15}
 
@@ -291,8 +247,7 @@ def test_steps_around_the_incumbent_stay_in_their_cells(tmp_path):
             seen.extend((s[0], self.explain()["cells"]) for s in made)
             return made
 
-    options = HollmOptions(sampler="incumbent", surrogate="neighbours")
-    run = session(lambda problem, seed: Watched(problem, options, np.random.default_rng(seed)), PLANE).run(41)
+    run = searching(Watched, tmp_path, Model(), PLANE, sampler="incumbent", surrogate="neighbours").run(41)
     assert {s.origin for s in run.asked[5:]} == {Origin.CONTROL}
     values = [1 - run.judge(0, s.params).values[0] for s in run.asked]
     assert np.median(values[25:]) > np.median(values[:5]), "it goes where the values are"
@@ -339,26 +294,14 @@ def test_alpha_follows_the_trials_and_not_the_turns(tmp_path):
     assert run.optimizer.explain()["alpha"] == pytest.approx(0.01 + 0.99 / 2 * (1 + np.cos(np.pi * 25 / 60)), abs=1e-6)
 
 
-def flaky(number, params):
-    if params["depth"] > 8:
-        return Outcome(Status.OOM, error="memory")
-    return Outcome(Status.COMPLETE, ((np.log10(params["lr"]) + 1.5) ** 2 + abs(params["depth"] - 7) / 5,))
-
-
 def asked_of(tmp_path, trials=26, **options):
     run = search(tmp_path, model := Model(), PROBLEM, flaky, **options).run(trials)
-    return run, [model.prompts[call] for call in sorted(model.prompts)]
+    return run, model.asked()
 
 
-@pytest.mark.parametrize("name", ["hollm-propose"])
-def test_the_prompt_is_as_it_was_reviewed(name, tmp_path):
-    """Delete the file under tests/golden and run the test to write it anew, then read it."""
+def test_the_prompt_is_as_it_was_reviewed(tmp_path):
     prompt = asked_of(tmp_path)[1][-1]
-    golden = GOLDEN / f"{name}.md"
-    if not golden.exists():
-        golden.write_text(prompt + "\n", encoding="utf-8")
-        pytest.fail(f"{golden.name} was not there: written, read it and run again")
-    assert prompt + "\n" == golden.read_text(encoding="utf-8")
+    assert prompt == reviewed("hollm-propose", prompt)
 
 
 def test_prompts_of_one_turn_share_all_but_their_region(tmp_path):
@@ -381,12 +324,8 @@ def test_consecutive_turns_share_the_problem_and_most_of_the_history(tmp_path):
         at += turn[0].note["pool"]["asked"] // 5
     fixed = firsts[0].index("# Trials so far")
     assert len({prompt[:fixed] for prompt in firsts}) == 1
-    shared = [len(_common(a, b)) / a.index("# The best trials") for a, b in pairwise(firsts[4:])]
+    shared = [len(shared_start(a, b)) / a.index("# The best trials") for a, b in pairwise(firsts[4:])]
     assert np.mean([share > 0.9 for share in shared]) > 0.5
-
-
-def _common(a, b):
-    return next((a[:i] for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), a)
 
 
 def test_without_names_the_model_learns_nothing_of_the_task(tmp_path):

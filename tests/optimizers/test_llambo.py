@@ -4,72 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from method_runs import PROBLEM, Model, flaky, inside, plane, reviewed, searching
 from scipy import stats
 
 from agentopt.errors import ModelUnavailable
-from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway
-from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.llambo import Llambo, LlamboOptions
 from agentopt.optimizers.ranking import by_improvement, by_mean
 from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.surrogates import LEAST_SPREAD, Prediction
-from agentopt.protocols import Objective, Problem
-from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
+from agentopt.protocols import Problem
+from agentopt.space import Choice, Int, SearchSpace
 from agentopt.testing.models import uniform
-from agentopt.testing.simulation import session
 from agentopt.trial import Origin, Outcome, Status, Trial
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-SPACE = SearchSpace(
-    (
-        Float("lr", 1e-4, 1.0, log=True, default=0.01),
-        Int("depth", 1, 12, default=4),
-        Int("batch", 32, 256, powers_of=2, default=64),
-        Choice("act", ("a", "b"), default="a"),
-    ),
-    (AtLeast("batch", "depth", times=8),),
-)
-PROBLEM = Problem(SPACE, (Objective("val_bpb"),), "A small network, trained for a minute.", 60)
-LINE = Problem(SearchSpace((Float("x", 0.0, 1.0), Float("y", 0.0, 1.0))), (Objective("score"),), "", 60)
-
-
-class Model:
-    """A scripted model that keeps what it was asked."""
-
-    def __init__(self, answer=uniform):
-        self.answer, self.prompts, self.views = answer, {}, {}
-
-    def __call__(self, prompt, view):
-        self.prompts[view["call"]], self.views[view["call"]] = prompt, view
-        return self.answer(prompt, view)
-
-    def of(self, kind):
-        """The prompts of a kind, in order: `start`, `propose`, `predict`."""
-        marks = {"start": "to start with", "propose": "could reach the target", "predict": '{"predicted"'}
-        return [self.prompts[call] for call in sorted(self.prompts) if marks[kind] in self.prompts[call]]
+LINE = plane()
+START, PROPOSE, PREDICT = "to start with", "could reach the target", '{"predicted"'
+"""What the prompts of each kind have, and no others."""
 
 
 def search(tmp_path, model, problem=LINE, judge=None, **options):
     """A simulated run of the method, not begun."""
-
-    def build(problem, seed):
-        chosen = LlamboOptions(**options)
-        backend = ScriptedBackend("scripted:t", model)
-        gateway = Gateway(backend, tmp_path, ModelSettings(name="scripted:t"), seed) if chosen.needs_model else None
-        return Llambo(problem, chosen, np.random.default_rng(seed), gateway)
-
-    return session(build, problem, judge=judge)
-
-
-def flaky(_, params):
-    if params["depth"] > 8:
-        return Outcome(Status.OOM, error="memory")
-    return Outcome(Status.COMPLETE, ((np.log10(params["lr"]) + 1.5) ** 2 + abs(params["depth"] - 7) / 5,))
+    return searching(Llambo, tmp_path, model, problem, judge, **options)
 
 
 def line(_, params):
@@ -79,7 +37,7 @@ def line(_, params):
 def test_the_model_starts_the_search_from_the_description_alone(tmp_path):
     run = search(tmp_path, model := Model(), PROBLEM).run(5)
     assert [s.origin for s in run.asked] == [Origin.LLM] * 5
-    (prompt,) = model.of("start")
+    (prompt,) = model.asked(START)
     assert len(model.prompts) == 1
     assert "Recommend 5 configurations to start with" in prompt
     assert PROBLEM.description in prompt
@@ -88,10 +46,9 @@ def test_the_model_starts_the_search_from_the_description_alone(tmp_path):
 
 def test_a_start_that_the_model_does_not_give_is_drawn_and_says_why(tmp_path):
     def answer(prompt, view):
-        if "to start with" not in prompt:
+        if START not in prompt:
             return uniform(prompt, view)
-        rows = view["cell"].sample(np.random.default_rng(0), 2)
-        return {"candidates": [{"values": row} for row in rows]}
+        return {"candidates": [{"values": row} for row in inside(view, 2)]}
 
     run = search(tmp_path / "a", Model(answer)).run(5)
     assert [s.origin for s in run.asked] == [Origin.LLM] * 2 + [Origin.FALLBACK] * 3
@@ -119,19 +76,18 @@ def test_the_target_lies_within_or_beyond_what_was_observed(tmp_path, alpha, aim
     run = search(tmp_path / "a", model := Model(), judge=judge, alpha=alpha)
     run.run(5)
     run.ask(1)
-    assert f"reach the target: score {aim:.6g}." in model.of("propose")[0]
-    raised = Problem(LINE.space, (Objective("score", "maximize"),), "", 60)
-    run = search(tmp_path / "b", model := Model(), raised, judge, alpha=alpha)
+    assert f"reach the target: score {aim:.6g}." in model.asked(PROPOSE)[0]
+    run = search(tmp_path / "b", model := Model(), plane("maximize"), judge, alpha=alpha)
     run.run(5)
     run.ask(1)
-    assert f"reach the target: score {-aim:.6g}." in model.of("propose")[0], "losses of 2 to 9 are scores of -2 to -9"
+    assert f"reach the target: score {-aim:.6g}." in model.asked(PROPOSE)[0], "losses of 2 to 9 are scores of -2 to -9"
 
 
 def test_where_nothing_is_known_the_target_is_in_words(tmp_path):
     run = search(tmp_path, model := Model(), judge=lambda *_: Outcome(Status.FAILED, error="no"))
     run.run(5)
     run.ask(1)
-    assert "reach the target: score as good as can be." in model.of("propose")[0]
+    assert "reach the target: score as good as can be." in model.asked(PROPOSE)[0]
 
 
 def known(*values):
@@ -175,10 +131,10 @@ def test_predictions_are_the_mean_over_permuted_examples(tmp_path):
     assert len(asked) == 5
     offsets = [0.01 * (call % 7) for call in asked]
     assert suggestion.note["predicted"] == pytest.approx(suggestion.params["x"] + np.mean(offsets))
-    blocks = [prompt.split("# What was observed\n")[1].split("\n\n")[0].splitlines() for prompt in model.of("predict")]
+    blocks = [prompt.split("# What was observed\n")[1].split("\n\n")[0].splitlines() for prompt in model.asked(PREDICT)]
     assert len({tuple(sorted(block)) for block in blocks}) == 1
     assert len({tuple(block) for block in blocks}) > 1
-    assert len({prompt.split("# What was observed")[0] for prompt in model.of("predict")}) == 1
+    assert len({prompt.split("# What was observed")[0] for prompt in model.asked(PREDICT)}) == 1
 
 
 def test_the_candidate_with_the_highest_expected_improvement_is_run(tmp_path):
@@ -216,7 +172,7 @@ def test_a_prediction_that_cannot_be_read_is_left_out_of_the_mean(tmp_path):
     run = search(tmp_path, model := Model(answer), LINE, line).run(6)
     (suggestion,) = run.asked[5:]
     assert "predicted" in suggestion.note
-    assert len(model.of("predict")) <= 2 * 5
+    assert len(model.asked(PREDICT)) <= 2 * 5
     none = search(tmp_path / "b", Model(lambda p, v: "no" if "predict" in v else uniform(p, v)), LINE, line).run(6)
     assert none.asked[5].origin is Origin.LLM
     assert "predicted" not in none.asked[5].note, "without any prediction chance decides"
@@ -239,9 +195,8 @@ def test_labels_ask_for_the_probability_of_being_among_the_best(tmp_path, direct
     def judge(_, params):
         return Outcome(Status.COMPLETE, (params["x"] - 1.2,))
 
-    problem = Problem(LINE.space, (Objective("score", direction),), "", 60)
-    run = search(tmp_path, model := Model(answer), problem, judge, surrogate="labels").run(12)
-    prompt = model.of("predict")[-1]
+    run = search(tmp_path, model := Model(answer), plane(direction), judge, surrogate="labels").run(12)
+    prompt = model.asked(PREDICT)[-1]
     assert "the probability, from 0 to 1, that it is among the best 20% of all" in prompt
     block = prompt.split("# What was observed\n")[1].split("\n\n")[0]
     labels = re.findall(r"-> (\d)$", block, re.MULTILINE)
@@ -266,16 +221,15 @@ def test_a_probability_beyond_its_ends_is_taken_for_the_end(tmp_path, said, take
 def test_hidden_failures_are_hidden_from_proposals_and_predictions(tmp_path):
     for failures, there in (("shown", True), ("hidden", False)):
         search(tmp_path / failures, model := Model(), PROBLEM, flaky, failures=failures).run(25)
-        for kind in ("propose", "predict"):
-            assert any("OOM" in prompt for prompt in model.of(kind)) is there
+        for kind in (PROPOSE, PREDICT):
+            assert any("OOM" in prompt for prompt in model.asked(kind)) is there
 
 
 def test_random_choices_are_drawn_whatever_the_model_says(tmp_path):
     def answer(prompt, view):
         if "predict" in view:
             return uniform(prompt, view)
-        rows = view["cell"].sample(np.random.default_rng(view["seed"]), view["wanted"])
-        return {"candidates": [{"values": {**row, "act": "a"}} for row in rows]}
+        return {"candidates": [{"values": {**row, "act": "a"}} for row in inside(view)]}
 
     run = search(tmp_path, Model(answer), PROBLEM, flaky, choices="random", warmstart="uniform", batch=4).run(85)
     drawn = [s.params["act"] for s in run.asked if s.origin is Origin.LLM]
@@ -307,9 +261,9 @@ def test_presets():
 
 def test_the_papers_calls_are_as_many_as_they_are(tmp_path):
     search(tmp_path, model := Model(), preset="paper").run(6)
-    assert len(model.of("start")) == 1
-    assert len(model.of("propose")) == 20
-    assert len(model.of("predict")) == 200
+    assert len(model.asked(START)) == 1
+    assert len(model.asked(PROPOSE)) == 20
+    assert len(model.asked(PREDICT)) == 200
 
 
 def test_controls_need_no_model(tmp_path):
@@ -320,16 +274,11 @@ def test_controls_need_no_model(tmp_path):
     assert np.median([s.params["x"] for s in run.asked[15:]]) < 0.3, "neighbours tell it that x counts"
 
 
-@pytest.mark.parametrize("name", ["llambo-propose", "llambo-predict", "llambo-warmstart"])
-def test_prompts_are_as_they_were_reviewed(name, tmp_path):
-    """Delete the file under tests/golden and run the test to write it anew, then read it."""
+def test_prompts_are_as_they_were_reviewed(tmp_path):
     search(tmp_path, model := Model(), PROBLEM, flaky, together=3).run(13)
-    prompt = model.of({"warmstart": "start"}.get(kind := name.removeprefix("llambo-"), kind))[-1]
-    golden = GOLDEN / f"{name}.md"
-    if not golden.exists():
-        golden.write_text(prompt + "\n", encoding="utf-8")
-        pytest.fail(f"{golden.name} was not there: written, read it and run again")
-    assert prompt + "\n" == golden.read_text(encoding="utf-8")
+    for kind, words in (("warmstart", START), ("propose", PROPOSE), ("predict", PREDICT)):
+        prompt = model.asked(words)[-1]
+        assert prompt == reviewed(f"llambo-{kind}", prompt)
 
 
 def test_notes_can_be_written(tmp_path):

@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
+from method_runs import PROBLEM, Model, flaky, plane, reviewed, searching
 
-from agentopt.llm import ModelSettings
-from agentopt.llm.gateway import Gateway
-from agentopt.llm.scripted import ScriptedBackend
 from agentopt.optimizers.opro import Opro, OproOptions
-from agentopt.protocols import Objective, Problem
-from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
 from agentopt.testing.models import uniform
-from agentopt.testing.simulation import session
 from agentopt.trial import Origin, Outcome, Status
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-SPACE = SearchSpace(
-    (
-        Float("lr", 1e-4, 1.0, log=True, default=0.01),
-        Int("depth", 1, 12, default=4),
-        Int("batch", 32, 256, powers_of=2, default=64),
-        Choice("act", ("a", "b"), default="a"),
-    ),
-    (AtLeast("batch", "depth", times=8),),
-)
-PROBLEM = Problem(SPACE, (Objective("val_bpb"),), "A small network, trained for a minute.", 60)
-LINE = Problem(SearchSpace((Float("x", 0.0, 1.0), Float("y", 0.0, 1.0))), (Objective("score", "maximize"),), "", 60)
-
-
-class Model:
-    """A scripted model that keeps what it was asked."""
-
-    def __init__(self, answer=uniform):
-        self.answer, self.prompts = answer, {}
-
-    def __call__(self, prompt, view):
-        self.prompts[view["call"]] = prompt
-        return self.answer(prompt, view)
+LINE = plane("maximize")
 
 
 def search(tmp_path, model, problem=LINE, judge=None, **options):
-    def build(problem, seed):
-        chosen = OproOptions(**options)
-        backend = ScriptedBackend("scripted:t", model)
-        gateway = Gateway(backend, tmp_path, ModelSettings(name="scripted:t"), seed) if chosen.needs_model else None
-        return Opro(problem, chosen, np.random.default_rng(seed), gateway)
-
-    return session(build, problem, judge=judge)
-
-
-def flaky(_, params):
-    if params["depth"] > 8:
-        return Outcome(Status.OOM, error="memory")
-    return Outcome(Status.COMPLETE, ((np.log10(params["lr"]) + 1.5) ** 2 + abs(params["depth"] - 7) / 5,))
+    """A simulated run of the method, not begun."""
+    return searching(Opro, tmp_path, model, problem, judge, **options)
 
 
 def shown(prompt):
@@ -77,7 +37,7 @@ def test_eight_replies_are_asked_for_and_all_of_them_are_run(tmp_path):
 def test_the_best_twenty_are_shown_the_best_last(tmp_path):
     run = search(tmp_path, model := Model()).run(5 + 8 * 5)
     values = sorted(-run.judge(0, s.params).values[0] for s in run.asked[: 5 + 8 * 4])
-    last = shown(model.prompts[max(model.prompts)])
+    last = shown(model.asked()[-1])
     assert len(last) == 20
     assert last == pytest.approx(values[-20:], rel=1e-5)
     assert "and higher than any of them" in model.prompts[0]
@@ -126,10 +86,6 @@ def test_before_anything_completed_it_says_so(tmp_path):
 
 
 def test_the_prompt_is_as_it_was_reviewed(tmp_path):
-    """Delete the file under tests/golden and run the test to write it anew, then read it."""
     search(tmp_path, model := Model(), PROBLEM, flaky).run(5 + 8 * 3)
-    prompt, golden = model.prompts[max(model.prompts)], GOLDEN / "opro-propose.md"
-    if not golden.exists():
-        golden.write_text(prompt + "\n", encoding="utf-8")
-        pytest.fail(f"{golden.name} was not there: written, read it and run again")
-    assert prompt + "\n" == golden.read_text(encoding="utf-8")
+    prompt = model.asked()[-1]
+    assert prompt == reviewed("opro-propose", prompt)
