@@ -134,13 +134,26 @@ def test_the_name_depends_on_what_is_compared_alone():
     assert safe_name("my.py:evaluate/x") == "my.py_evaluate_x"
 
 
+SLOW_TASK = """
+import time
+from agentopt import Float
+space = [Float("x", 0, 1), Float("y", 0, 1)]
+isolation = "inline"
+def evaluate(params):
+    time.sleep(0.01)
+    return params["x"] + params["y"]
+"""
+
+
 def test_kill_and_run_again_repeats_no_finished_cell(tmp_path):
-    flags = ["--task", "sphere-3", "--task", "branin", "--seeds", "3", "--trials", "80", "--name", "c", "--json"]
+    """Its trials last for some time, so that the comparison is not done before it is killed."""
+    (tmp_path / "slow.py").write_text(SLOW_TASK)
+    flags = ["--task", f"{tmp_path / 'slow.py'}:evaluate", "--seeds", "6", "--trials", "20", "--name", "c", "--json"]
     command = [sys.executable, "-m", "agentopt", "compare", "random", "cmaes", *flags, "--runs-dir", str(tmp_path)]
     folder, rng = tmp_path / "c", random.Random(2)
     done: dict[str, bytes] = {}
     quiet = subprocess.DEVNULL
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
         deadline, count = time.monotonic() + 30, len(contents(folder))
         while process.poll() is None and len(contents(folder)) < count + 2 and time.monotonic() < deadline:
@@ -154,6 +167,7 @@ def test_kill_and_run_again_repeats_no_finished_cell(tmp_path):
         for name, text in done.items():
             assert found[name] == text
         done = {name: text for name, text in found.items() if b'"reason":"trials"' in text}
+    assert 0 < len(done) < 12, "both kills came in the middle"
     last = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
     assert last.returncode == 0, last.stderr
     found = contents(folder)

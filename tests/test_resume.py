@@ -49,8 +49,8 @@ REPLIES = [
 SLOW = ("gp", "smac", "nevergrad")
 ON_VALUES = [name for name in METHODS if not getattr(load_method(name), "needs_code", False)]
 """The methods that search the values of a space; those that edit code need a task with code."""
-CUTS = {"smac": 4, "gp": 5, "nevergrad": 8, "tpe": 10}
-"""At how many places the journals of slow methods are cut; those of others are cut at twenty."""
+CUTS = {"smac": 4, "gp": 5, "nevergrad": 8, "tpe": 8}
+"""At how many places the journals of slow methods are cut; those of others are cut at twelve."""
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_run_cut_at_random_bytes_ends_like_the_uninterrupted_one(files, method
     available(method)
     whole = finish(files, method, files / "whole")
     assert len(whole) == TRIALS
-    rng, cuts = random.Random(7), CUTS.get(method, 20)
+    rng, cuts = random.Random(7), CUTS.get(method, 12)
     journal = (files / "whole" / "journal.jsonl").read_bytes()
     first = journal.index(b"\n") + 1
     stretch = (len(journal) - first) / cuts

@@ -52,8 +52,14 @@ def _problems(name, given):
     return ("mixed", "choices") if given else PROBLEMS
 
 
+def _marks(name, given, problem):
+    """Leaves to `make test-all` the slowest methods on the problems that say the least of them."""
+    slow = problem not in ("mixed", "repairs") if (name, given) == ("nevergrad", {}) else problem == "grids"
+    return pytest.mark.thorough if slow and name in ("nevergrad", *QUICK) else ()
+
+
 CASES = [
-    pytest.param(variant, problem, marks=pytest.mark.thorough if variant[0] in QUICK and problem == "grids" else ())
+    pytest.param(variant, problem, marks=_marks(*variant, problem))
     for variant in VARIANTS
     for problem in _problems(*variant)
 ]

@@ -22,11 +22,28 @@ NEEDED = {
 """The package that a task or a family of tasks needs."""
 SHORT = {"nanolm": {"train_budget": "4k tokens"}}
 """Options that make an expensive task cheap; one configuration shows that it can be repeated."""
+FIRST = ("hpolib-slice", "hpobench-car", "nb201-cifar10")
+"""One table of each suite: the others are read by the same code, and their best rows by `tests/test_suites.py`."""
+
+
+def _marks(name, check):
+    """Leaves to `make test-all` what repeats the rest at length.
+
+    That trainings and scores of nanolm repeat to the last bit is seen in `tests/lm`, each by itself.
+    """
+    table = name.partition("-")[0] in ("hpolib", "hpobench", "nb201") and name not in FIRST
+    return pytest.mark.thorough if check is evaluation_is_repeatable and (table or name == "nanolm") else ()
+
+
+CASES = [
+    pytest.param(name, check, marks=_marks(name, check), id=f"{name}-{check.__name__}")
+    for name in task_names()
+    for check in TASK_CHECKS
+]
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("check", TASK_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", task_names())
+@pytest.mark.parametrize(("name", "check"), CASES)
 def test_contract(name, check, monkeypatch):
     package = NEEDED.get(name) or NEEDED.get(name.partition("-")[0])
     if package is not None and importlib.util.find_spec(package) is None:

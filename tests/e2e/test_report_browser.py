@@ -65,20 +65,31 @@ def started(tmp_path_factory):
     found.quit()
 
 
+@pytest.fixture(scope="module")
+def page(run, report):
+    """The address of the run's page."""
+    return write_report([RunAnalysis(report)], run / "report.html").as_uri()
+
+
 @pytest.fixture
-def browser(started, run):
-    """A fresh look at the page on a light desktop; afterwards no error was said and no request was made."""
+def window(started):
+    """An empty page on a light desktop; afterwards no error was said and no request was made."""
     look(started, width=1280, theme="light")
     started.get("about:blank")
     logs(started, "browser")
     logs(started, "performance")
-    page = write_report([RunAnalysis(load_run(run))], run / "report.html")
-    started.get(page.as_uri())
     yield started
     assert not [entry for entry in logs(started, "browser") if entry["level"] == "SEVERE"]
     assert not foreign_requests(started)
     assert started.execute_script("return window.hacked") is None
     started.execute_script("localStorage.clear()")
+
+
+@pytest.fixture
+def browser(window, page):
+    """A fresh look at the run's page."""
+    window.get(page)
+    return window
 
 
 def look(browser, *, width, theme):
@@ -133,8 +144,9 @@ def texts(browser, selector):
     return browser.execute_script(script, selector)
 
 
-def draw_all(browser):
-    names = browser.execute_script("return [...document.querySelectorAll('.plot')].map((e) => e.dataset.figure)")
+def draw_all(browser, charts=".plot"):
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.dataset.figure)"
+    names = browser.execute_script(script, charts)
     for name in names:
         element = find(browser, f"[data-figure='{name}']")
         browser.execute_script("arguments[0].scrollIntoView()", element)
@@ -281,26 +293,26 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser):
     assert find(browser, "#theme").is_displayed()
 
 
-def test_several_runs_are_folded_away_until_they_are_opened(browser, run):
+def test_several_runs_are_folded_away_until_they_are_opened(window, run):
     other = write_run(run.parent / "two", 25, seed=2)
-    browser.get(write_report([RunAnalysis(load_run(r)) for r in (run, other)], run.parent / "report.html").as_uri())
-    assert not find(browser, "#r1-best").is_displayed()
-    find(browser, "a[href='#r1']").click()
-    until(browser, "document.getElementById('r1').open")
-    assert find(browser, "#r1-best").is_displayed()
-    find(browser, "#r0 summary").click()
-    until(browser, "!document.getElementById('r1').open")
+    window.get(write_report([RunAnalysis(load_run(r)) for r in (run, other)], run.parent / "report.html").as_uri())
+    assert not find(window, "#r1-best").is_displayed()
+    find(window, "a[href='#r1']").click()
+    until(window, "document.getElementById('r1').open")
+    assert find(window, "#r1-best").is_displayed()
+    find(window, "#r0 summary").click()
+    until(window, "!document.getElementById('r1').open")
     (other / "report.html").unlink(missing_ok=True)
 
 
 @pytest.fixture
-def code_page(browser, run):
+def code_page(window, run):
     """The page of a code agent's run, in place of the other one."""
     folder = run.parent / "code"
     if not folder.exists():
         write_code_run(folder)
-    browser.get(write_report([RunAnalysis(load_run(folder))], folder / "report.html").as_uri())
-    return browser
+    window.get(write_report([RunAnalysis(load_run(folder))], folder / "report.html").as_uri())
+    return window
 
 
 EXPERIMENTS = "[data-kind=experiments]"
@@ -375,16 +387,16 @@ def test_experiments_fit_on_a_phone(code_page, theme):
 
 
 @pytest.fixture
-def several(browser, run):
-    """Opens the page of a run with so many objectives, all its charts drawn, and returns what the run found."""
+def several(window, run):
+    """Opens the page of a run with so many objectives, its charts drawn, and returns what the run found."""
 
-    def opened(count):
+    def opened(count, charts=".plot"):
         folder = run.parent / f"objectives-{count}"
         if not folder.exists():
             write_points(folder, np.random.default_rng(count).random((30, count)).tolist())
         found = load_run(folder)
-        browser.get(write_report([RunAnalysis(found)], folder / "report.html").as_uri())
-        draw_all(browser)
+        window.get(write_report([RunAnalysis(found)], folder / "report.html").as_uri())
+        draw_all(window, charts)
         return found
 
     return opened
@@ -407,7 +419,7 @@ def write_points(folder, points):
 FRONT = "[data-figure=r0-front]"
 
 
-def test_a_point_of_the_front_shows_its_configuration_and_opens(browser, several):
+def test_a_point_of_the_front_shows_its_configuration_and_opens(window, several):
     from selenium.webdriver import ActionChains
 
     report = several(2)
@@ -416,56 +428,56 @@ def test_a_point_of_the_front_shows_its_configuration_and_opens(browser, several
         "const at = traces.findIndex((trace) => trace.name.endsWith('on the front'));"
         "return [at, traces[at].customdata]"
     )
-    at, marked = browser.execute_script(script, FRONT)
+    at, marked = window.execute_script(script, FRONT)
     assert set(marked) == {trial.id for trial in report.front.trials}
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", find(browser, FRONT))
-    point = find(browser, f"{FRONT} .scatterlayer .trace:nth-child({at + 1}) .points path")
-    ActionChains(browser).move_to_element(point).perform()
-    said = until(browser, "document.querySelector(arguments[0])?.textContent", f"{FRONT} .hoverlayer .hovertext")
+    window.execute_script("arguments[0].scrollIntoView({block: 'center'})", find(window, FRONT))
+    point = find(window, f"{FRONT} .scatterlayer .trace:nth-child({at + 1}) .points path")
+    ActionChains(window).move_to_element(point).perform()
+    said = until(window, "document.querySelector(arguments[0])?.textContent", f"{FRONT} .hoverlayer .hovertext")
     params = next(trial.params for trial in report.front.trials if trial.id == marked[0])
     assert said.startswith(f"trial {marked[0]}, ")
     assert f"width = {params['width']}" in said
-    ActionChains(browser).click().perform()
-    assert find(browser, "#dialog-title").text == f"Trial {marked[0]}"
+    ActionChains(window).click().perform()
+    assert find(window, "#dialog-title").text == f"Trial {marked[0]}"
 
 
-def test_dominated_points_are_faint_in_every_plane(browser, several):
-    report = several(4)
+def test_dominated_points_are_faint_in_every_plane(window, several):
+    report = several(4, FRONT)
     look_through = "[...document.querySelectorAll(arguments[0])].map((e) => Number(getComputedStyle(e).opacity))"
-    seen = browser.execute_script(f"return {look_through}", f"{FRONT} .scatterlayer .points path")
+    seen = window.execute_script(f"return {look_through}", f"{FRONT} .scatterlayer .points path")
     best, planes = len(report.front.trials), 6
     assert 0 < best < len(report.trials)
     assert len([opacity for opacity in seen if opacity > 0.9]) == best * planes
     assert len([opacity for opacity in seen if opacity < 0.3]) == (len(report.trials) - best) * planes
 
 
-def test_three_objectives_are_a_space_of_points_to_be_opened(browser, several):
-    report = several(3)
-    assert until(browser, "document.querySelector(arguments[0])?.width > 100", f"{FRONT} canvas")
-    assert "WebGL" not in find(browser, "main").text
+def test_three_objectives_are_a_space_of_points_to_be_opened(window, several):
+    report = several(3, FRONT)
+    assert until(window, "document.querySelector(arguments[0])?.width > 100", f"{FRONT} canvas")
+    assert "WebGL" not in find(window, "main").text
     trial = report.front.trials[0].id
     script = "document.querySelector(arguments[0]).emit('plotly_click', { points: [{ customdata: arguments[1] }] })"
-    browser.execute_script(script, FRONT, trial)
-    assert find(browser, "#dialog-title").text == f"Trial {trial}"
+    window.execute_script(script, FRONT, trial)
+    assert find(window, "#dialog-title").text == f"Trial {trial}"
 
 
 @pytest.mark.parametrize(("theme", "count"), [("light", 4), ("dark", 3)])
-def test_fronts_fit_on_a_phone(browser, several, theme, count):
-    look(browser, width=390, theme=theme)
+def test_fronts_fit_on_a_phone(window, several, theme, count):
+    look(window, width=390, theme=theme)
     several(count)
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    assert "on the Pareto front; hypervolume" in find(browser, "#r0-best").text
+    assert window.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert "on the Pareto front; hypervolume" in find(window, "#r0-best").text
 
 
 @pytest.fixture
-def foretold(browser, run):
+def foretold(window, run):
     """Opens the page of a run that foretold its values, all its charts drawn, and returns what the run found."""
     folder = run.parent / "foretold"
     if not folder.exists():
         write_foretold(folder)
     found = load_run(folder)
-    browser.get(write_report([RunAnalysis(found)], folder / "report.html").as_uri())
-    draw_all(browser)
+    window.get(write_report([RunAnalysis(found)], folder / "report.html").as_uri())
+    draw_all(window)
     return found
 
 
@@ -486,25 +498,25 @@ def write_foretold(folder):
         journal.stopped("trials", t=12)
 
 
-def test_a_prediction_says_what_it_was_and_opens_its_trial(browser, foretold):
+def test_a_prediction_says_what_it_was_and_opens_its_trial(window, foretold):
     from selenium.webdriver import ActionChains
 
-    assert "25 asked for, 20 accepted (80 %), 12 of these run" in find(browser, "#r0-s-candidates").text
+    assert "25 asked for, 20 accepted (80 %), 12 of these run" in find(window, "#r0-s-candidates").text
     plot = "[data-figure=r0-predictions-0]"
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", find(browser, plot))
-    point = find(browser, f"{plot} .scatterlayer .trace:nth-child(1) .points path:nth-child(5)")
-    ActionChains(browser).move_to_element(point).perform()
-    said = until(browser, "document.querySelector(arguments[0])?.textContent", f"{plot} .hoverlayer .hovertext")
+    window.execute_script("arguments[0].scrollIntoView({block: 'center'})", find(window, plot))
+    point = find(window, f"{plot} .scatterlayer .trace:nth-child(1) .points path:nth-child(5)")
+    ActionChains(window).move_to_element(point).perform()
+    said = until(window, "document.querySelector(arguments[0])?.textContent", f"{plot} .hoverlayer .hovertext")
     assert said.startswith("trial 4, llm")
     assert "predicted 1e+09" in said
-    assert "1 predicted far off, at the edge" in texts(browser, f"{plot} .annotation-text")
-    ActionChains(browser).click().perform()
-    assert find(browser, "#dialog-title").text == "Trial 4"
+    assert "1 predicted far off, at the edge" in texts(window, f"{plot} .annotation-text")
+    ActionChains(window).click().perform()
+    assert find(window, "#dialog-title").text == "Trial 4"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_predictions_fit_on_a_phone(browser, theme, request):
-    look(browser, width=390, theme=theme)
+def test_predictions_fit_on_a_phone(window, theme, request):
+    look(window, width=390, theme=theme)
     request.getfixturevalue("foretold")
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    assert len(browser.find_elements("css selector", "#r0-s-candidates .plot[data-drawn]")) == 2
+    assert window.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert len(window.find_elements("css selector", "#r0-s-candidates .plot[data-drawn]")) == 2

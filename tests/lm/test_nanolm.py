@@ -117,7 +117,7 @@ print(-(logp * (b > 0)).sum().item() / math.log(2) / b.sum().item())
 
 @pytest.mark.slow
 def test_a_training_learns_repeats_to_the_last_bit_and_is_scored_as_it_is(trial, trained, small_dataset, bubblewrap):
-    """That two evaluations agree to the last bit is a check of every task's contract."""
+    """That the scores do so too is seen in `test_evaluate.py`; of both together, in the contract of tasks."""
     again = trial(source(), tier=bubblewrap)
     for execution, served, _ in (trained, again):
         assert execution.status is ExecutionStatus.OK, execution.stderr
