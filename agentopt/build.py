@@ -22,7 +22,7 @@ from agentopt.journal import FILE as JOURNAL
 from agentopt.journal import History, Journal
 from agentopt.llm import check_model
 from agentopt.llm.settings import ModelSettings
-from agentopt.optimizers import METHODS, MethodOptions, load_method
+from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import Executor, Optimizer, Problem, Task
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import Budget, Stop, Study, baseline
@@ -149,7 +149,7 @@ def plan(
             f"{config.method} takes one objective, and {config.task} has {len(task.objectives)}. Methods that take"
             f" several: {several}."
         )
-    if getattr(load_method(config.method), "needs_code", False) and getattr(task, "code", None) is None:
+    if _lacks_code(load_method(config.method), task):
         raise UsageError(
             f"{config.method} edits code, and {config.task} has none. Tasks with code: {', '.join(code_folders())}."
         )
@@ -276,8 +276,12 @@ def _executor(plan: Plan, run: Path, *, inline: bool) -> Executor:
 def _takes_several(name: str, task: Task) -> bool:
     """Whether a method can be run on the task, given that it has several objectives."""
     method = load_method(name)
-    edits = getattr(method, "needs_code", False)
-    return not getattr(method, "single_objective", False) and (not edits or getattr(task, "code", None) is not None)
+    return not getattr(method, "single_objective", False) and not _lacks_code(method, task)
+
+
+def _lacks_code(method: Method, task: Task) -> bool:
+    """Whether the method edits code and the task has none."""
+    return getattr(method, "needs_code", False) and getattr(task, "code", None) is None
 
 
 def _options(config: RunConfig) -> MethodOptions:

@@ -137,6 +137,14 @@ def test_a_mistake_is_answered_in_words_and_nothing_is_left_behind(capsys, argum
     assert message in wrong(capsys, *arguments)
 
 
+def test_a_script_that_cannot_answer_for_the_task_is_a_mistake_in_words(capsys):
+    arguments = ["--task", "zdt1", "--trials", "9", "--model", "scripted:agentopt.testing.models:oracle", "--name", "o"]
+    assert main(["run", "mohollm", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "The oracle needs a task that states where its optimum is, not zdt1." in said
+    assert "refused a request" not in said
+
+
 def test_settings_come_from_a_file_and_flags_win(capsys):
     Path("run.toml").write_text('method = "local"\ntask = "sphere-2"\ntrials = 50\n[options]\nstep = 0.3\nmove = 0.5\n')
     ok(capsys, "run", "--config", "run.toml", "--trials", "4", "-o", "step=0.2", "--name", "f")

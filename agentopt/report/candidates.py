@@ -21,6 +21,7 @@ FEWEST = 5
 """Of fewer complete trials with a prediction, neither a correlation nor an area is told."""
 BEST_SHARE = 0.2
 """What a predicted probability is about: being among this share of the trials, the best."""
+PROBABILITY = "probability of being among the best fifth"
 _PROPOSED = (Origin.LLM, Origin.CONTROL)
 _PREDICTORS = {"reply": "the model", "llm": "the model", "labels": "the model", "neighbours": "the nearest trials"}
 

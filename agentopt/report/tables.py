@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from agentopt.report.analysis import RunAnalysis
-from agentopt.report.candidates import KINDS, Candidates
+from agentopt.report.candidates import KINDS, PROBABILITY, Candidates
 from agentopt.report.load import Group, RunReport
 from agentopt.report.text import duration, failures, shown
 from agentopt.trial import Trial
@@ -18,7 +18,6 @@ from agentopt.trial import Trial
 Entry: TypeAlias = str | int | float | bool | None
 MOST_REASONS = 20
 """So many kinds of errors are listed."""
-_PROBABILITY = "probability of being among the best fifth"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
@@ -145,7 +144,7 @@ def predictions_table(found: Candidates) -> Table:
     Of a probability, `observed` is the value.
     """
     pairs = [(f.objective.name, pair) for f in found.forecasts for pair in f.pairs]
-    pairs += [(_PROBABILITY, pair) for pair in ([] if found.chances is None else found.chances.pairs)]
+    pairs += [(PROBABILITY, pair) for pair in ([] if found.chances is None else found.chances.pairs)]
     rows = tuple((p.trial.id, p.trial.origin.value, name, p.predicted, p.observed) for name, p in pairs)
     return Table(("trial", "origin", "prediction", "predicted", "observed"), rows)
 
@@ -157,7 +156,7 @@ def scores_table(found: Candidates) -> Table:
         rows.append((f.objective.name, found.predictor, len(f.pairs), "rank correlation", *_known(f.correlation)))
         rows[-1] += (f.error, f.optimism)
     if (c := found.chances) is not None:
-        rows.append((_PROBABILITY, found.predictor, len(c.pairs), "area under the ROC curve", *_known(c.area)))
+        rows.append((PROBABILITY, found.predictor, len(c.pairs), "area under the ROC curve", *_known(c.area)))
         rows[-1] += (None, None)
     columns = ("prediction", "by", "trials", "score", "found", "why none", "error", "optimism")
     return Table(columns, tuple(rows))

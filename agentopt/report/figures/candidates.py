@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentopt.report.candidates import Candidates, Chances, Forecast, Pair
+from agentopt.report.candidates import PROBABILITY, Candidates, Chances, Forecast, Pair
 from agentopt.report.canvas import MUTED, dress, legend, new_figure
 from agentopt.report.figures.trials import look, scale_values, value_name
 from agentopt.report.load import RunReport
@@ -59,7 +59,7 @@ def _chances(axes: Any, chances: Chances, report: RunReport) -> None:
     scale_values(axes, scale)
     edge = scale.shown(chances.edge)
     axes.axhline(edge, color=MUTED, linestyle="--", linewidth=1, label="edge of the best fifth")
-    dress(axes, "probability of being among the best fifth", value_name(report))
+    dress(axes, PROBABILITY, value_name(report))
 
 
 def _points(axes: Any, pairs: Sequence[Pair], x: Sequence[float], y: Sequence[float]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.report.candidates import Candidates, Chances, Forecast, Pair
+from agentopt.report.candidates import PROBABILITY, Candidates, Chances, Forecast, Pair
 from agentopt.report.html.marks import hover, label, points, value_axis
 from agentopt.report.html.theme import MUTED, PAPER, chart, text
 from agentopt.report.load import RunReport
@@ -69,7 +69,7 @@ def _chances(chances: Chances, report: RunReport) -> Any:
     edge: dict[str, Any] = {"type": "scatter", "mode": "lines", "name": "edge of the best fifth", "hoverinfo": "skip"}
     edge |= {"x": [0, 1], "y": [scale.shown(chances.edge)] * 2, "line": {"color": MUTED, "width": 1.5, "dash": "dash"}}
     layout = {
-        "xaxis": {"range": [-0.03, 1.03], "title": {"text": "probability of being among the best fifth"}},
+        "xaxis": {"range": [-0.03, 1.03], "title": {"text": PROBABILITY}},
         "yaxis": value_axis(report),
     }
     return chart([*_points(chances.pairs, *places, report), edge], layout, height=_HEIGHT)
