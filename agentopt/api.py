@@ -25,6 +25,7 @@ from agentopt.build import FUNCTION, OpenRun, Say, open_run, plan, resume_run, s
 from agentopt.config import DEFAULT_TRIALS
 from agentopt.config import FILE as CONFIG
 from agentopt.errors import RunError, UsageError
+from agentopt.functions import called, name_of
 from agentopt.llm.settings import ModelSettings
 from agentopt.outcomes import NoResultError, read_outcome
 from agentopt.protocols import Objective, minimised
@@ -257,12 +258,12 @@ class Ask:
 def _function_task(
     fn: Callable[..., object], space: Space, objectives: tuple[Objective, ...], description: str = ""
 ) -> FunctionTask:
-    label = f"{FUNCTION}{getattr(fn, '__name__', type(fn).__name__)}"
+    label = f"{FUNCTION}{name_of(fn)}"
     try:
         made = as_space(space)
     except ValueError as error:
         raise UsageError(f"The space cannot be used: {error}") from error
-    return FunctionTask(label, made, fn, objectives, description or (fn.__doc__ or "").strip())
+    return FunctionTask(label, made, fn, objectives, description or (called(fn).__doc__ or "").strip())
 
 
 def _open(

@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from agentopt.errors import UsageError, unknown
+from agentopt.functions import check_function, takes_seed
 from agentopt.outcomes import guarded
 from agentopt.paths import data_dirs
 from agentopt.protocols import Isolation, Objective, Task
@@ -38,7 +39,7 @@ DEFAULT_TIMEOUT = 3600.0
 
 @dataclass(frozen=True)
 class FunctionTask:
-    """A task made of a Python function of the parameters, which may also take `seed`."""
+    """A task made of a Python function of the parameters as one dict, which may also take `seed`."""
 
     name: str
     space: SearchSpace
@@ -64,10 +65,13 @@ class FunctionTask:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Source, licence and the like, for `agentopt show`."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for a function that cannot be called with the parameters as one dict."""
+        check_function(self.function, f"Task {self.name}", self.space.names)
+
     @cached_property
     def _takes_seed(self) -> bool:
-        parameters = inspect.signature(self.function).parameters
-        return "seed" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        return takes_seed(self.function)
 
     def evaluate(self, params: Params, seed: int = 0) -> Outcome:
         """Evaluates a configuration; what the function raises becomes a failed outcome.

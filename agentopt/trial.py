@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 Value: TypeAlias = float | int | str | bool
@@ -14,7 +13,9 @@ Params: TypeAlias = Mapping[str, Value]
 Json: TypeAlias = Any
 """A value that `json` can write: what a note or a metric may hold."""
 
-_NOTHING: Mapping[str, Json] = MappingProxyType({})
+
+_ERROR_CHARS = 100
+"""How much of an error's last line a `repr` shows."""
 
 
 class Status(StrEnum):
@@ -65,6 +66,9 @@ class Edit:
     replicate: int = 0
     """Which of the run's evaluation seeds it is run with: the same number gives every version the same seed."""
 
+    def __repr__(self) -> str:
+        return brief("Edit", parent=self.parent, summary=self.summary, lines=len(self.text.splitlines()))
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
@@ -75,9 +79,12 @@ class Suggestion:
     origin: Origin
     token: int | None = None
     """The optimizer's own handle, given back unchanged in the trial that it is told; None: nobody waits for it."""
-    note: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    note: Mapping[str, Json] = field(default_factory=dict)
     """What a report may show about how the suggestion came to be."""
     edit: Edit | None = None
+
+    def __repr__(self) -> str:
+        return brief("Suggestion", params=dict(self.params), origin=self.origin.value, edit=self.edit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class Outcome:
     status: Status
     values: tuple[float, ...] = ()
     """One finite number per objective when complete, else empty."""
-    metrics: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     """Why the evaluation did not complete."""
 
@@ -96,6 +103,10 @@ class Outcome:
             raise ValueError(f"an outcome has values exactly when it is complete: {self.status}, {self.values}")
         if not all(math.isfinite(v) for v in self.values):
             raise ValueError(f"objective values must be finite: {self.values}")
+
+    def __repr__(self) -> str:
+        why = (self.error.strip().splitlines() or [""])[-1][:_ERROR_CHARS]
+        return brief("Outcome", status=self.status.value, values=self.values, metrics=dict(self.metrics), error=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +118,14 @@ class Trial:
     outcome: Outcome
     origin: Origin
     token: int | None = None
-    note: Mapping[str, Json] = field(default_factory=lambda: _NOTHING)
+    note: Mapping[str, Json] = field(default_factory=dict)
     seconds: float = 0.0
     """Wall seconds of the evaluation, as the supervisor measured them."""
     edit: Edit | None = None
+
+    def __repr__(self) -> str:
+        params = dict(self.params)
+        return brief("Trial", id=self.id, params=params, outcome=self.outcome, origin=self.origin.value, edit=self.edit)
 
     @property
     def complete(self) -> bool:
@@ -126,6 +141,11 @@ class Trial:
     def value(self) -> float:
         """The first objective's value; infinity unless complete. For minimised trials, as optimizers are told."""
         return self.outcome.values[0] if self.complete else math.inf
+
+
+def brief(name: str, **parts: object) -> str:
+    """Returns what a `repr` says: the parts that are there, without notes, handles and whole files."""
+    return f"{name}({', '.join(f'{key}={part!r}' for key, part in parts.items() if part not in (None, '', (), {}))})"
 
 
 def suggestion_to_json(suggestion: Suggestion) -> dict[str, Json]:
@@ -146,7 +166,7 @@ def suggestion_from_json(record: Mapping[str, Json]) -> Suggestion:
         params=record["params"],
         origin=Origin(record["origin"]),
         token=record.get("token"),
-        note=record.get("note", _NOTHING),
+        note=record.get("note", {}),
         edit=edit_from_json(record["edit"]) if "edit" in record else None,
     )
 
@@ -178,7 +198,7 @@ def outcome_from_json(record: Mapping[str, Json]) -> Outcome:
     return Outcome(
         status=Status(record["status"]),
         values=tuple(record.get("values", ())),
-        metrics=record.get("metrics", _NOTHING),
+        metrics=record.get("metrics", {}),
         error=record.get("error", ""),
     )
 

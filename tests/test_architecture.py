@@ -31,7 +31,7 @@ HEAVY = (
 )
 
 VALUES = {"errors", "trial", "paths", "log"}
-SEAMS = {"space", "protocols", "outcomes"}
+SEAMS = {"space", "protocols", "outcomes", "functions"}
 PARTS = {
     "journal",
     "ledger",
@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "trial": {"errors"},
     "paths": {"errors"},
     "log": {"errors"},
+    "functions": {"errors"},
     "space": VALUES,
     "protocols": VALUES | {"space"},
     "outcomes": VALUES | {"space", "protocols"},
