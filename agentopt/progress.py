@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,12 +14,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 from rich.text import Text
 
+from agentopt.code.keeper import Keeper
 from agentopt.journal import History
 from agentopt.ledger import FILE as LEDGER
 from agentopt.ledger import read_ledger
-from agentopt.protocols import Objective
+from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Growth
+from agentopt.report.keeping import new_keeper
 from agentopt.report.text import duration, number
+from agentopt.trial import Trial
 
 LINE_SECONDS = 5.0
 """A plain line is printed this often, and on an improvement."""
@@ -39,6 +43,8 @@ class Watcher:
         self._counts: Counter[str] = Counter()
         """The trials that were looked at, by status."""
         self._best: float | None = None
+        self._keeper: Keeper | None = None
+        """Says what is best in a run of code that is kept or discarded."""
         self._growth: Growth | None = None
         """The front of a run with several objectives."""
         self._shown = ""
@@ -79,21 +85,28 @@ class Watcher:
         if self.quiet or not history.trials:
             return
         objectives = [Objective(**record) for record in history.header["objectives"]]
-        if self._growth is None and len(objectives) > 1:
-            self._growth = Growth(objectives)
-        objective = objectives[0]
+        if not self._counts:
+            self._growth = Growth(objectives) if len(objectives) > 1 else None
+            self._keeper = new_keeper(history.header)
         for trial in history.trials[self._counts.total() :]:
             self._counts[trial.outcome.status.value] += 1
-            if self._growth is not None:
-                self._growth.tell(trial)
-            elif trial.complete and (
-                self._best is None or objective.loss(trial.values[0]) < objective.loss(self._best)
-            ):
-                self._best = trial.values[0]
+            self._tell(trial, objectives)
         if self._live is not None:
             self._draw(history)
         else:
             self._print(history)
+
+    def _tell(self, trial: Trial, objectives: Sequence[Objective]) -> None:
+        """Takes the next trial."""
+        objective = objectives[0]
+        if self._growth is not None:
+            self._growth.tell(trial)
+        elif self._keeper is not None:
+            self._keeper.tell(minimised(trial, objectives))
+            best = self._keeper.best
+            self._best = objective.loss(best.mean) if best.values else None
+        elif trial.complete and (self._best is None or objective.loss(trial.values[0]) < objective.loss(self._best)):
+            self._best = trial.values[0]
 
     def _draw(self, history: History) -> None:
         assert self._live is not None

@@ -51,6 +51,8 @@ class Origin(StrEnum):
     """A classical proposal made in place of an LLM's that could not be used."""
     CONTROL = "control"
     """A classical step made in place of the LLM on purpose: the model-free twin of a method."""
+    REPEAT = "repeat"
+    """Another run of a version of code that is known, on another seed: it proposes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +163,14 @@ def suggestion_to_json(suggestion: Suggestion) -> dict[str, Json]:
 
 
 def suggestion_from_json(record: Mapping[str, Json]) -> Suggestion:
-    """Returns the suggestion that `suggestion_to_json` wrote."""
+    """Returns the suggestion that `suggestion_to_json` wrote; repeats had other origins once."""
+    edit = edit_from_json(record["edit"]) if "edit" in record else None
     return Suggestion(
         params=record["params"],
-        origin=Origin(record["origin"]),
+        origin=Origin.REPEAT if edit is not None and edit.replicate else Origin(record["origin"]),
         token=record.get("token"),
         note=record.get("note", {}),
-        edit=edit_from_json(record["edit"]) if "edit" in record else None,
+        edit=edit,
     )
 
 

@@ -110,6 +110,8 @@ class Keeper:
         """By trial."""
         self.kept: list[int | None] = [None]
         """The versions that were kept, oldest first."""
+        self.since: dict[int | None, int] = {}
+        """The trial by which each kept version came to count: the one that decided; of the seed its first run."""
         self.base: int | None = None
         """The version that the next edit starts from."""
         self.due: list[int | None] = []
@@ -120,14 +122,26 @@ class Keeper:
         self._restarts = 0
 
     @property
+    def pairs(self) -> int:
+        """How many versions have run twice: what the noise is measured on."""
+        return len(self._twice)
+
+    @property
+    def noise_known(self) -> bool:
+        """Whether the noise is stated, or was measured."""
+        return self._rule.noise_floor is not None or bool(self._twice)
+
+    @property
     def noise(self) -> float:
         """The root mean square difference between two runs of one version; 0 until it is known."""
         if self._rule.noise_floor is not None:
             return self._rule.noise_floor
-        pairs = [v.values for v in self.versions.values() if 0 in v.values and SECOND in v.values]
-        if not pairs:
-            return 0.0
-        return math.sqrt(sum((pair[0] - pair[SECOND]) ** 2 for pair in pairs) / len(pairs))
+        pairs = self._twice
+        return math.sqrt(sum((pair[0] - pair[SECOND]) ** 2 for pair in pairs) / len(pairs)) if pairs else 0.0
+
+    @property
+    def _twice(self) -> list[dict[int, float]]:
+        return [v.values for v in self.versions.values() if {0, SECOND} <= v.values.keys()]
 
     @property
     def best(self) -> Version:
@@ -137,7 +151,8 @@ class Keeper:
     def tell(self, trial: Trial) -> None:
         """Takes a trial: a run of the seed, a second run, or a new version; one that is none of these is left out."""
         edit = trial.edit
-        if trial.complete and not self._first and trial.origin is Origin.BASELINE:
+        of_seed = trial.origin is Origin.BASELINE or (AGAIN in trial.note and trial.note[AGAIN] is None)
+        if trial.complete and not self._first and of_seed:
             self._first = trial.values[1:]
         if AGAIN in trial.note:
             assert edit is not None
@@ -146,6 +161,9 @@ class Keeper:
             self._tell_new(trial, edit)
         elif trial.origin is Origin.BASELINE:
             self._tell_again(trial, None, 0)
+        for number in self.kept:
+            if self.versions[number].values:
+                self.since.setdefault(number, trial.id)
 
     def _tell_new(self, trial: Trial, edit: Edit) -> None:
         version, base = Version(trial.id, edit.text, edit.parent, edit.summary), self.versions[self.base]

@@ -159,8 +159,9 @@ class Autoresearch:
         """Returns a run of the first version: its noise takes two."""
         if not self._seed_runs or (self._seed_runs[0] == 0 and not self._keeper.experiments):
             return None
-        edit = Edit(self._code.text, None, "the first version", self._seed_runs.pop(0))
-        return self._suggest(edit, Origin.BASELINE, "again", {AGAIN: None})
+        replicate = self._seed_runs.pop(0)
+        edit = Edit(self._code.text, None, "the first version", replicate)
+        return self._suggest(edit, Origin.REPEAT if replicate else Origin.BASELINE, "again", {AGAIN: None})
 
     def _second_run(self) -> Suggestion | None:
         """Returns a second run of a version that a near tie is about."""
@@ -169,7 +170,7 @@ class Autoresearch:
                 self._second.add(number)
                 version = self._keeper.versions[number]
                 edit = Edit(version.text, number, version.summary, SECOND)
-                return self._suggest(edit, Origin.USER, "again", {AGAIN: number})
+                return self._suggest(edit, Origin.REPEAT, "again", {AGAIN: number})
         return None
 
     def _tune(self) -> Suggestion | None:

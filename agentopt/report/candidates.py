@@ -194,3 +194,30 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 
 def _alike(values: Iterable[float]) -> bool:
     return len(set(values)) == 1
+
+
+def pool_text(found: Candidates) -> str:
+    """Returns what became of the candidates that were asked for."""
+    counts, share = found.counts, "" if found.share is None else f" ({100 * found.share:.3g} %)"
+    text = f"Candidates: {counts['asked']} asked for, {counts['accepted']} accepted{share}, {found.run} of these run"
+    kinds = {"outside": "outside of their cell", "duplicate": "known or there twice", "missing": "missing"}
+    lost = [f"{counts[kind]} {words}" for kind, words in kinds.items() if counts[kind]]
+    return f"{text}; {', '.join(lost)}." if lost else f"{text}."
+
+
+def forecast_texts(found: Candidates) -> list[str]:
+    """Returns how predictions did, one line for each objective; nothing where nothing was predicted."""
+    lines, by = [], f"by {found.predictor}"
+    for f in found.forecasts:
+        told, off = f.correlation, ""
+        if f.error is not None and f.optimism is not None:
+            side = f", {100 * abs(f.optimism):.2g} % too {'optimistic' if f.optimism > 0 else 'pessimistic'}"
+            off = f"; median error {100 * f.error:.2g} % of the observed range{side if f.optimism else ''}"
+        if not isinstance(told, str):
+            told = f"rank correlation {told:.2f} with what was observed ({len(f.pairs)} trials)"
+        lines.append(f"Predictions of {f.objective.name} {by}: {told}{off}.")
+    if (c := found.chances) is not None:
+        told = c.area if isinstance(c.area, str) else f"area under the ROC curve {c.area:.2f} ({len(c.pairs)} trials)"
+        chance = "" if isinstance(c.area, str) else "; 0.5 is chance"
+        lines.append(f"Probabilities of being among the best fifth {by}: {told}{chance}.")
+    return lines

@@ -17,7 +17,8 @@ from agentopt.journal import History, read_history
 from agentopt.ledger import Exchange, read_ledger
 from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Front, front_of, known_hypervolume
-from agentopt.report.keeping import new_keeper
+from agentopt.report.keeping import Standing, new_keeper, standing_of
+from agentopt.report.replies import kind_of, reply_counts
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Origin, Status, Trial
 
@@ -48,7 +49,7 @@ class Group:
     failed: int
     """Those without values."""
     best: float | None
-    """The best first value, in the task's units."""
+    """The best first value of what counts as found, in the task's units."""
     front: int
     """Those on the front, of several objectives."""
     seconds: float
@@ -105,9 +106,20 @@ class RunReport:
         return keeper
 
     @cached_property
+    def standing(self) -> Standing:
+        """What was found, by the first objective; several objectives have a front, which no keeper judges."""
+        return standing_of(self.trials, self.objectives[0], self.keeper if len(self.objectives) == 1 else None)
+
+    @cached_property
     def best(self) -> Trial | None:
-        """The best complete trial: of several objectives the best in the first one."""
-        return best_of(self.trials, self.objectives)
+        """The trial of the best that was found; of several objectives the best in the first one.
+
+        Its worth is that of `standing.best`: a version of code is worth the mean of its runs.
+        """
+        if len(self.objectives) > 1:
+            return best_of(self.trials, self.objectives)
+        best = self.standing.best
+        return None if best is None else next(trial for trial in self.trials if trial.id == best.trial)
 
     @cached_property
     def baseline(self) -> Trial | None:
@@ -116,13 +128,8 @@ class RunReport:
 
     @cached_property
     def best_so_far(self) -> tuple[float, ...]:
-        """The best first value after each trial, in the order of the tells; nan before the first complete one."""
-        curve, best = [], math.inf
-        for trial in self.trials:
-            if trial.complete:
-                best = min(best, self.objectives[0].loss(trial.values[0]))
-            curve.append(self.objectives[0].loss(best) if math.isfinite(best) else math.nan)
-        return tuple(curve)
+        """The best first value after each trial, in the order of the tells; nan before there is one."""
+        return self.standing.curve(self.trials)
 
     @cached_property
     def front(self) -> Front:
@@ -156,7 +163,7 @@ class RunReport:
     def fallbacks(self) -> dict[str, int]:
         """Why trials are not the language model's but a fallback, with how often, the commonest first."""
         reasons = (str(t.note.get("reason", "")) for t in self.trials if t.origin is Origin.FALLBACK)
-        return dict(Counter(map(_short, reasons)).most_common())
+        return dict(Counter(map(kind_of, reasons)).most_common())
 
     @property
     def seconds(self) -> Seconds:
@@ -177,13 +184,12 @@ class RunReport:
     def summary(self) -> dict[str, Json]:
         """Returns the object that `--json` prints."""
         several = len(self.objectives) > 1
-        best = None if several else self.best  # several objectives have a front instead
         return {
             "run": str(self.run),
             "method": self.method,
             "task": self.task,
             "seed": self.seed,
-            "best": best and {"values": list(best.values), "params": dict(best.params), "trial": best.id},
+            "best": None if several else self._best_json(),  # several objectives have a front instead
             **(self.front.to_json() if several else {}),
             "trials": self.counts,
             "seconds": {
@@ -195,17 +201,26 @@ class RunReport:
             "tokens": self.tokens,
         }
 
+    def _best_json(self) -> dict[str, Json] | None:
+        found, standing = self.standing.best, self.standing
+        if self.best is None or found is None:
+            return None
+        told = {"values": [found.value], "params": dict(self.best.params), "trial": self.best.id}
+        more = {"runs": found.runs, "gain": standing.gain, "noise": standing.noise}
+        return told if standing.keeper is None else told | more
+
     def _group(self, name: str, trials: Sequence[Trial]) -> Group:
         complete = [trial for trial in trials if trial.complete]
-        best = best_of(complete, self.objectives)
+        known = {trial.id for trial in trials}
+        best = self.standing.best_of(known)
         front = self.front.trials if len(self.objectives) > 1 else ()
         return Group(
             name,
             len(trials),
             len(complete),
             len(trials) - len(complete),
-            None if best is None else best.values[0],
-            len({trial.id for trial in trials} & {trial.id for trial in front}),
+            None if best is None else best.value,
+            len(known & {trial.id for trial in front}),
             sum(trial.seconds for trial in trials),
         )
 
@@ -220,23 +235,6 @@ def best_of(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Trial |
         return [o.loss(v) for o, v in zip(objectives, trial.values, strict=True)]
 
     return min((trial for trial in trials if trial.complete), key=losses, default=None)
-
-
-def reply_counts(exchanges: Sequence[Exchange]) -> dict[str, int]:
-    """Returns how many exchanges ended in each way, with the reason, and how many replies needed each mending."""
-    counts: Counter[str] = Counter()
-    for exchange in exchanges:
-        if exchange.status == "ok":
-            counts["ok" if exchange.repairs is None else "ok after a repair"] += 1
-        else:
-            counts[f"{exchange.status}: {_short(exchange.reason)}"] += 1
-        counts.update(f"mended: {kind}" for kind in sorted({issue.partition(":")[0] for issue in exchange.issues}))
-    return dict(sorted(counts.items(), key=lambda item: (not item[0].startswith("ok"), item[0])))
-
-
-def _short(reason: str) -> str:
-    """Returns what reasons of one kind have in common: their first words, up to a colon or a line's end."""
-    return (reason.strip().splitlines() or ["no reason given"])[0].partition(":")[0][:60] or "no reason given"
 
 
 def load_run(run: Path) -> RunReport:

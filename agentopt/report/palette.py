@@ -24,6 +24,7 @@ _COLOURS = {
     Origin.LLM: "#D55E00",
     Origin.FALLBACK: "#CC79A7",
     Origin.CONTROL: "#E69F00",
+    Origin.REPEAT: "#999999",
 }
 _STATUS_COLOURS = {
     Status.FAILED: "#D55E00",

@@ -175,7 +175,7 @@ def overview_table(reports: Sequence[RunReport]) -> Table:
     rows = tuple(
         (
             *(r.run.name, r.method, r.task, r.seed, r.status, len(r.trials), len(r.trials) - r.counts["complete"]),
-            None if r.best is None or len(r.objectives) > 1 else r.best.values[0],
+            None if r.standing.best is None or len(r.objectives) > 1 else r.standing.best.value,
             *(_measured(r) if several else ()),
             *(duration(r.seconds.total), round(r.seconds.llm, 3), sum(r.tokens.values())),
         )

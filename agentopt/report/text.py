@@ -12,8 +12,9 @@ from rich.text import Text
 
 from agentopt.code.keeper import Keeper, Verdict
 from agentopt.protocols import Objective
-from agentopt.report.candidates import Candidates, candidates_of
+from agentopt.report.candidates import candidates_of, forecast_texts, pool_text
 from agentopt.report.fronts import Reference
+from agentopt.report.keeping import Found
 from agentopt.report.load import Group, RunReport
 from agentopt.trial import Trial, Value
 
@@ -103,6 +104,12 @@ def _best(report: RunReport) -> Iterator[RenderableType]:
         yield from _front(report)
         yield ""
         return
+    if report.standing.keeper is not None:
+        yield from map(Text, kept_texts(report))
+        if best.params:
+            yield params_table(best, report)
+        yield ""
+        return
     yield Text(
         f"Best: {values_of(best, report)} (trial {best.id}, {best.origin.value};"
         f" {objective.name} is {objective.direction}d)"
@@ -112,6 +119,34 @@ def _best(report: RunReport) -> Iterator[RenderableType]:
         yield Text(f"Default configuration: {number(base.values[0])}; better by {number(gain)}")
     yield params_table(best, report)
     yield ""
+
+
+def kept_texts(report: RunReport) -> list[str]:
+    """Returns what the verdicts of a code agent's run leave as its best, and how sure that is; of one objective."""
+    standing, objective = report.standing, report.objectives[0]
+    best, first = standing.best, standing.default
+    if best is None or report.best is None:
+        return ["No version has a value."]
+    value, known = f"{objective.name} {number(best.value)}, {_runs(best)}", _noise_text(standing.noise)
+    if best == first:
+        text = f"No version is better than the first one: {value} ({objective.name} is {objective.direction}d)."
+        return [text, f"{known[0].upper()}{known[1:]}."]
+    who = f"the version of trial {best.trial}, {report.best.origin.value}; {objective.name} is {objective.direction}d"
+    lines = [f"Best: {value} ({who})"]
+    if first is None or (gain := standing.gain) is None:
+        return [*lines, f"The first version has no value; {known}."]
+    held = "better by" if gain > (standing.noise or 0.0) else "not more than noise, a gain of"
+    return [*lines, f"First version: {number(first.value)}, {_runs(first)}; {held} {number(gain)}; {known}."]
+
+
+def _runs(found: Found) -> str:
+    return "one run" if found.runs == 1 else f"the mean of {found.runs} runs"
+
+
+def _noise_text(noise: float | None) -> str:
+    if noise is None:
+        return "how much two runs of one version differ is not known"
+    return f"two runs of one version differ by {number(noise)}"
 
 
 def values_of(trial: Trial, report: RunReport) -> str:
@@ -186,35 +221,8 @@ def _experiments(report: RunReport, keeper: Keeper) -> Iterator[RenderableType]:
     yield made
     counts = Counter(verdict.value for verdict in keeper.verdicts.values())
     listed = ", ".join(f"{counts[verdict.value]} {verdict.value}" for verdict in Verdict if counts[verdict.value])
-    yield Text(f"Experiments: {listed}; two runs of one version differ by {number(keeper.noise)}")
+    yield Text(f"Experiments: {listed}; {_noise_text(keeper.noise if keeper.noise_known else None)}")
     yield ""
-
-
-def pool_text(found: Candidates) -> str:
-    """Returns what became of the candidates that were asked for."""
-    counts, share = found.counts, "" if found.share is None else f" ({100 * found.share:.3g} %)"
-    text = f"Candidates: {counts['asked']} asked for, {counts['accepted']} accepted{share}, {found.run} of these run"
-    kinds = {"outside": "outside of their cell", "duplicate": "known or there twice", "missing": "missing"}
-    lost = [f"{counts[kind]} {words}" for kind, words in kinds.items() if counts[kind]]
-    return f"{text}; {', '.join(lost)}." if lost else f"{text}."
-
-
-def forecast_texts(found: Candidates) -> list[str]:
-    """Returns how predictions did, one line for each objective; nothing where nothing was predicted."""
-    lines, by = [], f"by {found.predictor}"
-    for f in found.forecasts:
-        told, off = f.correlation, ""
-        if f.error is not None and f.optimism is not None:
-            side = f", {100 * abs(f.optimism):.2g} % too {'optimistic' if f.optimism > 0 else 'pessimistic'}"
-            off = f"; median error {100 * f.error:.2g} % of the observed range{side if f.optimism else ''}"
-        if not isinstance(told, str):
-            told = f"rank correlation {told:.2f} with what was observed ({len(f.pairs)} trials)"
-        lines.append(f"Predictions of {f.objective.name} {by}: {told}{off}.")
-    if (c := found.chances) is not None:
-        told = c.area if isinstance(c.area, str) else f"area under the ROC curve {c.area:.2f} ({len(c.pairs)} trials)"
-        chance = "" if isinstance(c.area, str) else "; 0.5 is chance"
-        lines.append(f"Probabilities of being among the best fifth {by}: {told}{chance}.")
-    return lines
 
 
 def params_table(trial: Trial, report: RunReport) -> Table:
@@ -262,7 +270,7 @@ def _found(report: RunReport) -> str:
         reference = report.front.reference
         own = " (own reference)" if reference is not None and reference.source == "estimated" else ""
         return f"hypervolume {number(report.front.hypervolume)}{own}"
-    return number(None if report.best is None else report.best.values[0])
+    return number(None if report.standing.best is None else report.standing.best.value)
 
 
 def overview(reports: Sequence[RunReport]) -> Table:

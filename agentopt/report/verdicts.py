@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agentopt.code.keeper import Keeper, Verdict
 from agentopt.code.keeper import Version as Kept
 from agentopt.protocols import Objective
+from agentopt.report.keeping import standing_of
 from agentopt.report.load import RunReport
 from agentopt.report.versions import Versions, parent_of
 from agentopt.trial import Trial
@@ -132,18 +133,14 @@ def _way(keeper: Keeper) -> list[Kept]:
     return found[::-1]
 
 
-def best_kept(report: RunReport, keeper: Keeper) -> tuple[float | None, ...]:
+def best_kept(report: RunReport, keeper: Keeper) -> tuple[float, ...]:
     """Returns after each experiment the mean of the best version that was kept until then, in the task's units.
 
-    Means are those of all runs that a version had in the end. None where no version that was kept has run.
+    Means are those of all runs that a version had in the end. nan where no version that was kept has run.
     """
-    curve, best = list[float | None](), list[float]()
-    for experiment in keeper.experiments:
-        if keeper.verdicts[experiment.trial] is Verdict.KEEP:
-            number = experiment.trial if experiment.trial in keeper.versions else None
-            best = [min(*best, keeper.versions[number].mean)] if best else [keeper.versions[number].mean]
-        curve.append(report.objectives[0].loss(best[0]) if best else None)
-    return tuple(curve)
+    known = {trial.id: trial for trial in report.trials}
+    standing = standing_of(report.trials, report.objectives[0], keeper)
+    return standing.curve([known[experiment.trial] for experiment in keeper.experiments])
 
 
 def _is_first(trial: Trial, versions: Versions) -> bool:

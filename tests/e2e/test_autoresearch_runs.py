@@ -31,14 +31,14 @@ MEASURED = {"crc", "t", "seconds", "started", "pid", "train_seconds", "cpu_secon
 TOUR = (
     # its role, origin, parent and status, the verdict, the base afterwards, and a part of its summary or error
     ("", "baseline", None, "complete", "keep", None, ""),
-    ("again", "baseline", None, "complete", "again", None, "the first version"),
+    ("again", "repeat", None, "complete", "again", None, "the first version"),
     ("edit", "llm", None, "complete", "keep", 2, "Much less smoothing."),
     ("edit", "llm", 2, "complete", "discard", 2, "Much more smoothing again."),
     ("edit", "llm", 2, "complete", "keep", 2, "No remark."),
-    ("again", "user", 2, "complete", "again", 2, "Much less smoothing."),
-    ("again", "user", 4, "complete", "again", 4, "No remark."),
+    ("again", "repeat", 2, "complete", "again", 2, "Much less smoothing."),
+    ("again", "repeat", 4, "complete", "again", 4, "No remark."),
     ("edit", "llm", 4, "complete", "discard", 4, "A little less smoothing."),
-    ("again", "user", 7, "complete", "again", 4, "A little less smoothing."),
+    ("again", "repeat", 7, "complete", "again", 4, "A little less smoothing."),
     ("edit", "llm", 4, "failed", "crash", 4, "NameError: name 'SMOTHING' is not defined"),
     ("fix", "llm", 9, "complete", "keep", 10, "Mend the slip."),
     ("edit", "llm", 10, "complete", "discard", 10, "Print a better score."),

@@ -68,7 +68,7 @@ def bumps_depth(prompt, view):
 def test_it_climbs_by_keeping_what_helps(tmp_path):
     search = agent(tmp_path, bumps_depth)
     made = drive(search, 7)
-    assert made[0].origin is Origin.BASELINE
+    assert made[0].origin is Origin.REPEAT
     assert made[0].edit.replicate == 1
     assert [read_literals(s.edit.text).values["DEPTH"] for s in made[1:]] == [3, 4, 5, 6, 7, 6]
     assert [s.edit.parent for s in made[1:6]] == [None, 2, 3, 4, 5]
@@ -156,7 +156,7 @@ def test_a_prompt_that_never_fits_falls_back(tmp_path):
 def test_the_control_needs_no_model():
     search = Autoresearch(PROBLEM, AutoresearchOptions(sampler="incumbent"), np.random.default_rng(1))
     made = drive(search, 30)
-    assert {s.origin for s in made} == {Origin.BASELINE, Origin.CONTROL, Origin.USER}
+    assert {s.origin for s in made} == {Origin.CONTROL, Origin.REPEAT}
     best = search._keeper.best
     assert loss(best.text) < loss(TEXT) - 1
     assert "# learning rate" in best.text

@@ -17,7 +17,7 @@ from agentopt.cli import main
 from agentopt.journal import Journal
 from agentopt.protocols import Objective
 from agentopt.report.analysis import RunAnalysis
-from agentopt.report.candidates import FEWEST, candidates_of
+from agentopt.report.candidates import FEWEST, candidates_of, forecast_texts, pool_text
 from agentopt.report.comparison.gather import comparison_of_reports
 from agentopt.report.comparison.tables import cells_table
 from agentopt.report.figures import write_figures
@@ -26,7 +26,7 @@ from agentopt.report.html.run_part import run_part
 from agentopt.report.load import load_run
 from agentopt.report.scale import forecast_scale
 from agentopt.report.tables import run_tables, write_tables
-from agentopt.report.text import forecast_texts, pool_text, render
+from agentopt.report.text import render
 from agentopt.space import Float, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Suggestion
 

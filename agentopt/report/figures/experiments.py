@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from agentopt.code.keeper import Keeper, Verdict
@@ -37,7 +36,7 @@ def experiments_figure(report: RunReport, keeper: Keeper) -> Figure:
         name, look = _LOOKS.get(verdict, (verdict, _OTHER))
         at = [places[trial.id] for trial in own]
         axes.scatter(at, heights(report, own), label=f"{name} ({len(own)})", zorder=3, **look)
-    best = [math.nan if value is None else bounded(value) for value in best_kept(report, keeper)]
+    best = [bounded(value) for value in best_kept(report, keeper)]
     at = [places[experiment.trial] for experiment in keeper.experiments]
     axes.step(at, best, where="post", color=BLACK, linewidth=1.4, label="best kept")
     if failed := [places[trial.id] for trial in report.trials if not trial.complete]:

@@ -13,7 +13,14 @@ from agentopt.trial import Origin
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MARKS = {Origin.BASELINE: "D", Origin.USER: "s", Origin.SOBOL: "v", Origin.LLM: "^", Origin.FALLBACK: "P"}
+_MARKS = {
+    Origin.BASELINE: "D",
+    Origin.USER: "s",
+    Origin.SOBOL: "v",
+    Origin.LLM: "^",
+    Origin.FALLBACK: "P",
+    Origin.REPEAT: "d",
+}
 _FAILED = "#B00000"
 
 
@@ -39,10 +46,9 @@ def convergence_figure(report: RunReport) -> Figure:
         label = f"{origin.value} ({len(own)})"
         axes.scatter([places[t.id] for t in done], heights(report, done), label=label, **look(origin))
     best = [bounded(value) for value in report.best_so_far]
-    axes.step(list(places.values()), best, where="post", color=BLACK, linewidth=1.4, label="best so far")
-    if (base := report.baseline) is not None and base.complete:
-        level = bounded(base.values[0])
-        axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, label="default configuration")
+    axes.step(list(places.values()), best, where="post", color=BLACK, linewidth=1.4, label=report.standing.curve_name)
+    if (default := report.standing.default) is not None:
+        axes.axhline(bounded(default.value), color=MUTED, linestyle="--", linewidth=1, label="default configuration")
     failed = [places[trial.id] for trial in report.trials if not trial.complete]
     if failed:
         bottom = axes.get_xaxis_transform()

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.report.candidates import PROBABILITY, Candidates, Chances, Forecast, Pair
+from agentopt.report.candidates import PROBABILITY, Candidates, Chances, Forecast, Pair, forecast_texts, pool_text
 from agentopt.report.html.marks import hover, label, points, value_axis
 from agentopt.report.html.theme import MUTED, PAPER, chart, text
 from agentopt.report.load import RunReport
 from agentopt.report.scale import forecast_scale, value_scale
 from agentopt.report.tables import Table, candidates_table
-from agentopt.report.text import forecast_texts, number, pool_text
+from agentopt.report.text import number
 
 _HEIGHT = 400
 

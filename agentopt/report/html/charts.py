@@ -25,9 +25,9 @@ def convergence(report: RunReport) -> Any:
     best = [None if math.isnan(value) else bounded(value) for value in report.best_so_far]
     line = {"color": INK, "width": 2, "shape": "hv"}
     base = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
-    traces.append({**base, "name": "best so far", "x": list(order.values()), "y": best, "line": line})
-    if (default := report.baseline) is not None and default.complete and report.trials:
-        ends = {"x": [1, len(report.trials)], "y": [bounded(default.values[0])] * 2}
+    traces.append({**base, "name": report.standing.curve_name, "x": list(order.values()), "y": best, "line": line})
+    if (default := report.standing.default) is not None:
+        ends = {"x": [1, len(report.trials)], "y": [bounded(default.value)] * 2}
         traces.append({**base, **ends, "name": "default", "line": {"color": MUTED, "width": 1.5, "dash": "dash"}})
     failed = [trial for trial in report.trials if not trial.complete]
     for status in dict.fromkeys(trial.outcome.status for trial in failed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def experiments(report: RunReport, keeper: Keeper) -> Any:
     """Returns the value of each experiment by what became of it, those without one below, and the best version kept."""
     at = {trial.id: n for n, trial in enumerate(report.trials, start=1)}
     traces: list[dict[str, Any]] = []
-    best = [None if value is None else bounded(value) for value in best_kept(report, keeper)]
+    best = [None if math.isnan(value) else bounded(value) for value in best_kept(report, keeper)]
     line = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": {"color": INK, "width": 2, "shape": "hv"}}
     traces.append({**line, "name": "best kept", "x": [at[e.trial] for e in keeper.experiments], "y": best})
     by_verdict: dict[str, list[Trial]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from agentopt.code.keeper import SECOND, Keeper, Verdict
+from agentopt.code.keeper import Keeper, Verdict
 from agentopt.report.foreign import shown_line, shown_patch
 from agentopt.report.html import code_chart
 from agentopt.report.load import RunReport
@@ -85,8 +85,7 @@ def _counts(keeper: Keeper) -> str:
 
 
 def _noise(keeper: Keeper, report: RunReport) -> str:
-    pairs = sum({0, SECOND} <= version.values.keys() for version in keeper.versions.values())
-    floor, name = number(keeper.noise), report.objectives[0].name
+    pairs, floor, name = keeper.pairs, number(keeper.noise), report.objectives[0].name
     if report.header["options"].get("noise_floor") is not None:
         known = f"Two runs of one version are taken to differ by {floor} in {name}, as the run was told."
     elif pairs:

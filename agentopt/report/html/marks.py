@@ -20,6 +20,7 @@ _SYMBOLS = {
     Origin.LLM: "triangle-up",
     Origin.FALLBACK: "cross",
     Origin.CONTROL: "pentagon",
+    Origin.REPEAT: "diamond-tall",
 }
 
 

@@ -26,7 +26,7 @@ from agentopt.report.tables import (
     front_table,
     groups_table,
 )
-from agentopt.report.text import base_text, duration, failures, front_text, number, values_of
+from agentopt.report.text import base_text, duration, failures, front_text, kept_texts, number, values_of
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial
 
@@ -180,6 +180,8 @@ def _best_text(report: RunReport) -> str:
         return "No trial completed, so there is no best configuration."
     if len(report.objectives) > 1:
         return f"{front_text(report)} {base_text(report)}".rstrip()
+    if report.standing.keeper is not None:
+        return " ".join(kept_texts(report))
     text = f"{values_of(best, report)}: trial {best.id}, from {best.origin.value};"
     text += f" {objective.name} is {objective.direction}d."
     if (base := report.baseline) is not None and base.complete:
