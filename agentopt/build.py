@@ -59,7 +59,7 @@ class Plan:
         """What the optimizer may know."""
         task, c = self.task, self.config
         code = getattr(task, "code", None)
-        return Problem(task.space, task.objectives, task.describe(), c.trials, c.task, code)
+        return Problem(task.space, task.objectives, task.describe(), c.trials, c.task, code, task.repair, c.workers)
 
     def optimizer(self, *gateway: Any) -> Optimizer:
         """Builds the optimizer, with its gateway where it needs one."""

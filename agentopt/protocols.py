@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
@@ -72,6 +72,18 @@ class Problem:
     """The name that `load_task` takes, where there is one: for scripted models of known quality, never for prompts."""
     code: Code | None = None
     """The code that is tuned or edited, where the task is one: its space is that of the code's literals."""
+    repairer: Callable[[Params], dict[str, Value]] | None = None
+    """The task's own `repair`; None: it has none besides its space's."""
+    workers: int = 1
+    """How many trials may be in flight."""
+
+    def repair(self, params: Params) -> dict[str, Value]:
+        """Returns what is run where a configuration is suggested."""
+        return self.space.repair(params) if self.repairer is None else self.repairer(params)
+
+    def key(self, params: Params) -> tuple[Value, ...]:
+        """Returns a hashable identity of what is run: equal exactly for configurations that a repair makes equal."""
+        return self.space.key(self.repair(params))
 
 
 class Task(Protocol):

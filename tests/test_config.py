@@ -182,3 +182,14 @@ def test_paths_are_made_absolute_so_that_a_resume_finds_them(tmp_path, monkeypat
     assert made.config.task == f"{tmp_path / 'mine.py'}:f"
     assert made.config.model is not None
     assert made.config.model.name == f"scripted:{tmp_path / 'replies.jsonl'}"
+
+
+def test_a_method_knows_what_the_task_makes_of_a_configuration_and_how_many_may_be_out(tmp_path):
+    (tmp_path / "task.py").write_text(
+        "from agentopt import Int\n\nspace = [Int('n', 0, 9)]\n\n\ndef repair(params):\n"
+        "    return {'n': params['n'] // 2 * 2}\n\n\ndef evaluate(params):\n    return params['n']\n"
+    )
+    problem = plan({"method": "random", "task": str(tmp_path), "workers": 3}).problem
+    assert problem.repair({"n": 7}) == {"n": 6}
+    assert problem.key({"n": 7}) == problem.key({"n": 6}) != problem.key({"n": 8})
+    assert problem.workers == 3

@@ -14,6 +14,9 @@ from agentopt.protocols import Problem
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value
 
+_TRIES = 100
+"""Mutations until one is run as another configuration than its parent."""
+
 
 def mutated(space: SearchSpace, params: Params, rng: np.random.Generator) -> dict[str, Value]:
     """Returns `params` with one parameter, picked uniformly, drawn anew until its value is another; repaired."""
@@ -46,7 +49,7 @@ class RegularizedEvolution:
             return self
 
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
-        self._space, self._options, self._rng = problem.space, options, rng
+        self._problem, self._space, self._options, self._rng = problem, problem.space, options, rng
         self._population: deque[Trial] = deque(maxlen=options.population)
         self._asked = 0
 
@@ -75,5 +78,13 @@ class RegularizedEvolution:
             return Suggestion(self._space.sample(self._rng), Origin.RANDOM, token)
         drawn = self._rng.integers(len(self._population), size=self._options.sample)
         parent = min((self._population[i] for i in drawn), key=lambda trial: trial.value)
-        child = mutated(self._space, parent.params, self._rng)
-        return Suggestion(child, Origin.EVOLUTION, token, {"parent": parent.id})
+        return Suggestion(self._child(parent.params), Origin.EVOLUTION, token, {"parent": parent.id})
+
+    def _child(self, parent: Params) -> dict[str, Value]:
+        """Returns a mutation of the parent that no repair undoes, unless all do."""
+        own = self._space.key(parent)
+        for _ in range(_TRIES):
+            child = mutated(self._space, parent, self._rng)
+            if self._problem.key(child) != own:
+                break
+        return child

@@ -197,7 +197,14 @@ class Autoresearch:
             self._untuned = 0
             return
         trials = self._options.tune_trials
-        problem = replace(self._problem, space=space, trials=trials, code=None, objectives=self._problem.objectives[:1])
+        problem = replace(
+            self._problem,
+            space=space,
+            trials=trials,
+            code=None,
+            objectives=self._problem.objectives[:1],
+            repairer=None,  # versions of the code are run as they are
+        )
         sampler = "llm" if self._options.needs_model else "incumbent"
         options = CentaurOptions.model_validate({"warmup": 2, "ratio": 0.3, "sampler": sampler})
         extra = () if self._gateway is None else (self._gateway,)

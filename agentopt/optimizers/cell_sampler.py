@@ -31,7 +31,7 @@ _INSIDE = 10
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A configuration that may be run: it lies in its cell, satisfies every repair and is new."""
+    """A configuration that may be run: it lies in its cell, satisfies the space's repairs, and what is run is new."""
 
     params: dict[str, Value]
     cell: int
@@ -65,7 +65,7 @@ class _Acceptance:
     """Lets candidates through that lie in their cell and are new, and counts the others."""
 
     def __init__(self, problem: Problem, seen: Seen) -> None:
-        self._space, self._objectives, self._seen = problem.space, problem.objectives, seen
+        self._problem, self._seen = problem, seen
         self._taken: set[tuple[Value, ...]] = set()
         self.accepted: list[Candidate] = []
         self.counts: Counter[str] = Counter()
@@ -74,8 +74,8 @@ class _Acceptance:
 
     def offer(self, params: Params, cell: Cell, number: int, origin: Origin, draft: Draft | None = None) -> bool:
         """Returns whether a configuration was accepted."""
-        repaired = self._space.repair(params)
-        key = self._space.key(repaired)
+        repaired = self._problem.space.repair(params)
+        key = self._problem.key(repaired)
         reason = ""
         if (draft is not None and draft.outside) or not cell.contains(repaired):
             reason = "outside"
@@ -87,7 +87,7 @@ class _Acceptance:
         self._taken.add(key)
         predicted = None
         if draft is not None and draft.predicted is not None:
-            predicted = tuple(o.loss(v) for o, v in zip(self._objectives, draft.predicted, strict=True))
+            predicted = tuple(o.loss(v) for o, v in zip(self._problem.objectives, draft.predicted, strict=True))
         self.accepted.append(Candidate(repaired, number, origin, predicted))
         return True
 

@@ -152,7 +152,7 @@ class CellSearch:
 
     def __init__(self, problem: Problem, options: CellOptions, rng: np.random.Generator, parts: Parts) -> None:
         self._problem, self._options, self._rng, self._parts = problem, options, rng, parts
-        self._seen = Seen(problem.space)
+        self._seen = Seen(problem)
         self._queue: list[tuple[Candidate, dict[str, Json]]] = []
         self._pending: set[int] = set()
         self._asked = self._turns = 0

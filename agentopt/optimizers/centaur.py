@@ -162,7 +162,7 @@ class Centaur:
         # The sampler draws from a stream of its own, so that CMA-ES sees the same numbers with every sampler.
         self._sampler = make_sampler(options.sampler, problem, rng.spawn(1)[0], gateway, style)
         self._scalar = Scalarisation(problem, options.weights)
-        self._seen = Seen(problem.space, self._scalar.loss)
+        self._seen = Seen(problem, self._scalar.loss)
         self._problem = problem
         self._count = 0
         self._share = _share(options)
@@ -228,7 +228,7 @@ class Centaur:
     def _refuse(self, proposal: Proposal) -> str:
         """Returns why a proposal is not to be run, or nothing."""
         if proposal.params is not None and self._options.screen == "neighbours":
-            near = self._seen.neighbourhood(self._problem.space.repair(proposal.params))
+            near = self._seen.neighbourhood(self._problem.repair(proposal.params))
             self._promising = self._promising + 1 if near <= PROMISING else 0
             if self._promising < IN_A_ROW:
                 return PROBATION if self._promising else "poor neighbourhood"

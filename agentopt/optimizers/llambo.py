@@ -131,20 +131,20 @@ class _RandomChoices:
     """Draws the choices of another sampler's candidates anew, uniformly."""
 
     def __init__(self, inner: CellSampler, problem: Problem, rng: np.random.Generator) -> None:
-        self._inner, self._space, self._rng = inner, problem.space, rng
+        self._inner, self._problem, self._rng = inner, problem, rng
 
     def candidates(self, cells: Sequence[Cell], count: int, seen: Seen, hints: Mapping[str, Json]) -> Pool:
         """Returns the candidates with other choices; those that are known by then are counted as duplicates."""
-        pool = self._inner.candidates(cells, count, seen, hints)
+        pool, space = self._inner.candidates(cells, count, seen, hints), self._problem.space
         drawn: dict[tuple[Value, ...], Candidate] = {}
         for candidate in pool.candidates:
             params = dict(candidate.params)
-            for parameter in self._space.parameters:
+            for parameter in space.parameters:
                 if isinstance(parameter, Choice):
                     params[parameter.name] = parameter.choices[self._rng.integers(parameter.levels)]
-            params = self._space.repair(params)
+            params = space.repair(params)
             if not seen.knows(params):
-                drawn.setdefault(self._space.key(params), replace(candidate, params=params))
+                drawn.setdefault(self._problem.key(params), replace(candidate, params=params))
         counts, lost = dict(pool.counts), len(pool.candidates) - len(drawn)
         if lost:
             counts |= {"accepted": len(drawn), "duplicate": counts.get("duplicate", 0) + lost}

@@ -67,7 +67,7 @@ class LlmSearch:
         style = PromptStyle(options.prompt, options.reply, options.recent, options.best, options.stable)
         name: SamplerName = options.sampler
         self._sampler = make_sampler(name, problem, rng.spawn(1)[0], gateway, style)
-        self._seen = Seen(problem.space)
+        self._seen = Seen(problem)
         self._asked = 0
 
     def ask(self, n: int) -> list[Suggestion]:

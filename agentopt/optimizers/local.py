@@ -92,7 +92,7 @@ class LocalSearch:
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
         if len(problem.objectives) > 1:
             raise UsageError(f"local takes one objective, and the task has {len(problem.objectives)}.")
-        self._space, self._options, self._rng = problem.space, options, rng
+        self._problem, self._space, self._options, self._rng = problem, problem.space, options, rng
         initial = _INITIAL if problem.space.defaults() is None else 0
         self._initial = initial if options.initial is None else options.initial
         self._seen: set[tuple[Value, ...]] = set()
@@ -123,15 +123,15 @@ class LocalSearch:
             found, origin = self._new(self._step), Origin.LOCAL
         if found is None:
             found, origin = self._new(self._draw) or self._draw(), Origin.RANDOM
-        self._seen.add(self._space.key(found))
+        self._seen.add(self._problem.key(found))
         token, self._asked = self._asked, self._asked + 1
         return Suggestion(found, origin, token)
 
     def _new(self, source: Callable[[], dict[str, Value]]) -> dict[str, Value] | None:
-        """Returns the first configuration of a source that is new, or None after as many tries as stated."""
+        """Returns the first configuration of a source that is run as a new one; None after as many tries as stated."""
         for _ in range(self._options.tries):
             params = source()
-            if self._space.key(params) not in self._seen:
+            if self._problem.key(params) not in self._seen:
                 return params
         return None
 

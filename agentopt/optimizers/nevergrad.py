@@ -46,7 +46,7 @@ class _Apart:
 
 
 class Nevergrad:
-    """Asks an optimizer of nevergrad, `workers` suggestions at a time, and tells it what came of them.
+    """Asks an optimizer of nevergrad, which knows how many may be out at once, and tells it what came of them.
 
     A value goes to the point that was asked for, also where a repair changed it before it was run: some optimizers of
     nevergrad take no other points. To nevergrad a repair is a part of the function. On numbers alone NGOpt may pick an
@@ -60,8 +60,11 @@ class Nevergrad:
         """Which optimizer, and the rule for failures."""
 
         optimizer: str = Field("NGOpt", description="a name in nevergrad's registry, such as OnePlusOne or DE")
-        workers: int = Field(
-            1, ge=1, description="suggestions that may be out at once; NGOpt takes another optimizer for more"
+        workers: int | None = Field(
+            None,
+            ge=1,
+            description="suggestions that may be out at once; unset: as many as the run has workers. NGOpt takes"
+            " another optimizer for more than one",
         )
         failed: Literal["worst"] | Annotated[float, Field(allow_inf_nan=False)] = Field(
             "worst",
@@ -72,16 +75,17 @@ class Nevergrad:
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
         require("nevergrad")
         self._space, self._options = problem.space, options
+        self._workers = options.workers or problem.workers
         self._apart = _Apart(int(rng.integers(2**32)))
         with self._apart():
-            self._optimizer = _build(problem, options, int(rng.integers(2**32)))
+            self._optimizer = _build(problem, options.optimizer, self._workers, int(rng.integers(2**32)))
         self._pending: dict[int, Any] = {}
         self._worst: float | None = None
         self._asked = 0
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns `n` configurations, repaired to the space; fewer where that many would be out at once."""
-        free = max(0, min(n, self._options.workers - len(self._pending)))
+        free = max(0, min(n, self._workers - len(self._pending)))
         with self._apart():
             return [self._next() for _ in range(free)]
 
@@ -145,7 +149,7 @@ def _as_daemon(call: Callable[[], Any]) -> Any:
     return made[0]
 
 
-def _build(problem: Problem, options: Nevergrad.Options, seed: int) -> Any:
+def _build(problem: Problem, optimizer: str, workers: int, seed: int) -> Any:
     """Returns nevergrad's optimizer; raises UsageError for a name that it does not know."""
     if tuple(int(part) for part in np.__version__.split(".")[:2]) >= (2, 4):
         raise UsageError(
@@ -154,13 +158,13 @@ def _build(problem: Problem, options: Nevergrad.Options, seed: int) -> Any:
         )
     import nevergrad
 
-    if options.optimizer not in nevergrad.optimizers.registry:
-        raise unknown("optimizer of nevergrad", options.optimizer, nevergrad.optimizers.registry)
+    if optimizer not in nevergrad.optimizers.registry:
+        raise unknown("optimizer of nevergrad", optimizer, nevergrad.optimizers.registry)
     parameters = {p.name: _parameter(nevergrad.p, p) for p in problem.space.parameters}
     parametrization = nevergrad.p.Dict(**parameters)
     parametrization.random_state = np.random.RandomState(seed)
-    make = nevergrad.optimizers.registry[options.optimizer]
-    return make(parametrization=parametrization, budget=problem.trials or _TRIALS, num_workers=options.workers)
+    make = nevergrad.optimizers.registry[optimizer]
+    return make(parametrization=parametrization, budget=problem.trials or _TRIALS, num_workers=workers)
 
 
 def _parameter(p: Any, parameter: Parameter) -> Any:

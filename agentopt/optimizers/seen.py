@@ -10,7 +10,8 @@ import numpy as np
 
 from agentopt.errors import ModelUnavailable
 from agentopt.pareto import front_ranks
-from agentopt.space import Cube, SearchSpace
+from agentopt.protocols import Problem
+from agentopt.space import Cube
 from agentopt.trial import Json, Params, Trial, Value
 
 Duplicates: TypeAlias = Literal["fallback", "run"]
@@ -34,7 +35,7 @@ def _value(trial: Trial) -> float:
 class Seen:
     """The trials that a search has been told, and what they say."""
 
-    space: SearchSpace
+    problem: Problem
     loss: Callable[[Trial], float] = _value
     """What a trial counts as, where one number is asked for; infinity unless it is complete."""
     trials: list[Trial] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Seen:
     def add(self, trial: Trial) -> None:
         """Takes a finished trial, in minimised values."""
         self.trials.append(trial)
-        self._keys.add(self.space.key(trial.params))
+        self._keys.add(self.problem.space.key(trial.params))
 
     def refuse(self, proposal: Proposal, *, duplicates: Duplicates, fallback: str) -> str:
         """Returns why a proposal is not to be run, or nothing: then it counts as a trial, not to be repeated.
@@ -55,10 +56,9 @@ class Seen:
             if fallback == "stop":
                 raise ModelUnavailable(f"The model's reply could not be used ({proposal.reason}), and fallback=stop.")
             return proposal.reason
-        key = self.space.key(self.space.repair(proposal.params))
-        if duplicates == "fallback" and key in self._keys:
+        if duplicates == "fallback" and self.knows(proposal.params):
             return "duplicate"
-        self._keys.add(key)
+        self.take(proposal.params)
         return ""
 
     def neighbourhood(self, params: Params) -> float:
@@ -78,20 +78,21 @@ class Seen:
 
         That is the sum of the differences in the unit cube, 1 for choices that are not the same.
         """
-        self._points += [self.space.encode(trial.params) for trial in self.trials[len(self._points) :]]
-        apart = np.abs(np.array(self._points) - self.space.encode(params))
-        choices = self.space.choice_mask
+        space = self.problem.space
+        self._points += [space.encode(trial.params) for trial in self.trials[len(self._points) :]]
+        apart = np.abs(np.array(self._points) - space.encode(params))
+        choices = space.choice_mask
         apart[:, choices] = apart[:, choices] > 0
         total: Cube = apart.sum(axis=1)
         return total
 
     def knows(self, params: Params) -> bool:
-        """Whether a configuration was evaluated or taken before."""
-        return self.space.key(params) in self._keys
+        """Whether what a configuration is run as was evaluated or taken before."""
+        return self.problem.key(params) in self._keys
 
     def take(self, params: Params) -> None:
         """Takes a configuration that is going to be run."""
-        self._keys.add(self.space.key(params))
+        self._keys.add(self.problem.key(params))
 
     def ranked(self) -> list[Trial]:
         """Returns the complete trials, best first; of several objectives the front first, then the next one."""

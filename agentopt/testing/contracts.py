@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import product
 
 import numpy as np
@@ -23,6 +23,7 @@ from agentopt.protocols import Problem, Task
 from agentopt.testing.simulation import (
     CODE_PROBLEM,
     FAILURES,
+    MERGED_PROBLEM,
     PROBLEMS,
     TRIALS,
     Build,
@@ -34,7 +35,7 @@ from agentopt.testing.simulation import (
 )
 from agentopt.trial import Origin, Outcome, Params, Status, Trial, Value, suggestion_from_json
 
-__all__ = ["CODE_PROBLEM", "OPTIMIZER_CHECKS", "PROBLEMS", "TASK_CHECKS"]
+__all__ = ["CODE_PROBLEM", "MERGED_PROBLEM", "OPTIMIZER_CHECKS", "PROBLEMS", "TASK_CHECKS", "repeats_nothing"]
 
 
 def suggestions_are_admissible(build: Build, problem: Problem) -> None:
@@ -186,6 +187,22 @@ def explains_itself(build: Build, problem: Problem) -> None:
             run.run(1)
     assert as_written(quiet.asked) == as_written(asked.asked), "explain changed what followed"
     assert asked.optimizer.explain(), "explain says nothing"
+
+
+def repeats_nothing(build: Build, problem: Problem, *, free: Collection[Origin] = ()) -> None:
+    """What is run is nothing that was run before, while there is something else: for methods that promise it.
+
+    Configurations are the same where the problem's repair makes them so. Trials of the origins in `free` may repeat
+    others.
+    """
+    for width in (1, 4):
+        run = session(build, problem).run(TRIALS, width=width)
+        known: set[tuple[Value, ...]] = set()
+        for number, suggestion in enumerate(run.asked):
+            key = problem.key(suggestion.params)
+            again = key in known and suggestion.origin not in free
+            assert not again, f"trial {number}, by {suggestion.origin}, is run as an earlier one: {key}"
+            known.add(key)
 
 
 def task_is_described(task: Task) -> None:

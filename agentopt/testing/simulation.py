@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -68,6 +68,22 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
 }  # fmt: skip
 """Spaces that methods get wrong: without numbers, with one parameter, finite, with repairs."""
+
+_MOST_LAYERS = 3
+
+
+def _without_idle_layers(params: Params) -> dict[str, Value]:
+    """Returns a network whose layers beyond its depth have the least width."""
+    depth = int(params["depth"])
+    idle = {name: 1 for i in range(depth, _MOST_LAYERS) if (name := f"width_{i + 1}") in params}
+    return {**params, **idle}
+
+
+MERGED_PROBLEM = replace(
+    _problem(Int("depth", 1, _MOST_LAYERS), *(Int(f"width_{i + 1}", 1, 3) for i in range(_MOST_LAYERS))),
+    repairer=_without_idle_layers,
+)
+"""Networks whose idle layers do not count: the task's repair makes 39 of its 81 configurations."""
 
 _PROGRAM = """# A program to be tuned or edited.
 DEPTH = 2
@@ -176,8 +192,8 @@ def bowl(problem: Problem) -> Judge:
 
 
 def session(build: Build, problem: Problem, seed: int = 0, judge: Judge | None = None) -> Session:
-    """Returns a simulated run that has not begun; by default it evaluates a bowl, and repairs as the space says."""
-    return Session(build(problem, seed), problem, judge or bowl(problem), problem.space.repair)
+    """Returns a simulated run that has not begun; by default it evaluates a bowl, and repairs as the problem says."""
+    return Session(build(problem, seed), problem, judge or bowl(problem), problem.repair)
 
 
 def faulty(problem: Problem) -> Judge:

@@ -4,8 +4,10 @@ from peer_methods import QUICK, available
 
 from agentopt.errors import UsageError
 from agentopt.optimizers import METHODS, load_method
-from agentopt.testing.contracts import CODE_PROBLEM, OPTIMIZER_CHECKS, PROBLEMS
+from agentopt.testing.contracts import CODE_PROBLEM, MERGED_PROBLEM, OPTIMIZER_CHECKS, PROBLEMS, repeats_nothing
 from agentopt.testing.models import editor
+from agentopt.testing.simulation import session
+from agentopt.trial import Origin, Trial
 
 VARIANTS = [
     *((name, QUICK.get(name, {})) for name in METHODS),
@@ -72,6 +74,36 @@ def test_contract(variant, check, problem, tmp_path):
     available(name)
     build = building(load_method(name), tmp_path, editor, **given)
     check(build, CODE_PROBLEM if problem == "code" else PROBLEMS[problem])
+
+
+CLASSICAL = (Origin.CMAES, Origin.FALLBACK)
+"""What the methods that ask a model run besides the model's configurations: a promise of theirs alone."""
+NO_REPEATS = [
+    ("local", {}, ()),
+    ("hollm", {"initial": 2}, ()),
+    ("hollm", {"initial": 2, "sampler": "uniform", "surrogate": "none"}, ()),
+    ("hollm", {"initial": 2, "sampler": "incumbent", "surrogate": "neighbours"}, ()),
+    ("mohollm", {}, ()),
+    ("llambo", {"choices": "random"}, ()),
+    ("opro", {"initial": 2}, ()),
+    ("llm", {}, CLASSICAL),
+    ("centaur", {"ratio": 0.5, "warmup": 2}, CLASSICAL),
+    ("centaur", {"ratio": 0.5, "warmup": 2, "sampler": "incumbent"}, CLASSICAL),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "free"), NO_REPEATS, ids=lambda x: str(x) if isinstance(x, dict) else None)
+def test_what_a_repair_makes_equal_is_not_run_again(name, given, free, tmp_path):
+    repeats_nothing(building(load_method(name), tmp_path, **given), MERGED_PROBLEM, free=free)
+
+
+def test_a_child_is_run_as_another_than_its_parent(tmp_path):
+    build = building(load_method("regularized-evolution"), tmp_path, population=4, sample=2)
+    run = session(build, MERGED_PROBLEM).run(60)
+    trials = {call.id: call for call in run.calls if isinstance(call, Trial)}
+    children = [trial for trial in trials.values() if "parent" in trial.note]
+    assert len(children) == 56
+    assert all(child.params != trials[child.note["parent"]].params for child in children)
 
 
 def test_an_unknown_method_names_the_nearest():

@@ -202,7 +202,7 @@ def test_a_score_is_the_share_of_trials_that_are_beaten(loss, others, expected):
 
 def seen(*trials):
     """Returns what a search knows: the trials as pairs of a depth and a loss, None for one that failed."""
-    known = Seen(SPACE)
+    known = Seen(PROBLEM)
     for number, (depth, value) in enumerate(trials):
         outcome = Outcome(Status.OOM) if value is None else Outcome(Status.COMPLETE, (value,))
         known.add(Trial(number, {"lr": 0.01, "depth": depth, "batch": 64, "act": "a"}, outcome, Origin.CMAES))

@@ -91,7 +91,7 @@ def test_where_nothing_is_known_the_target_is_in_words(tmp_path):
 
 
 def known(*values):
-    seen = Seen(LINE.space)
+    seen = Seen(LINE)
     for number, value in enumerate(values):
         seen.add(Trial(number, {"x": number / 9, "y": 0.0}, Outcome(Status.COMPLETE, (value,)), Origin.RANDOM))
     return seen

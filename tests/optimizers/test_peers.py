@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -254,3 +255,11 @@ def test_options_that_cannot_be_are_refused(method, options, said):
     with pytest.raises(ValidationError, match=said):
         load_method(method).Options(**options)
     assert RegularizedEvolution.Options().population == 20
+
+
+def test_nevergrad_knows_the_workers_of_the_run():
+    problem = replace(NUMBERS, workers=3)
+    search = build("nevergrad", problem)
+    assert len(search.ask(9)) == 3
+    assert search._optimizer.num_workers == 3
+    assert len(build("nevergrad", problem, workers=2).ask(9)) == 2
