@@ -1,13 +1,14 @@
 """What a CMA-ES does with categorical parameters: one probability vector each, moved towards what ranked well.
 
 Population-based incremental learning (Baluja, CMU-CS-94-163): after each generation every probability moves by a share
-`RATE` towards the frequency of its choice in the better half, and none falls below `FLOOR / (number of choices)`.
+`RATE` towards the frequency of its choice in the better half, and none falls below `FLOOR / (number of choices)`: what
+those that would are short of is taken from the others in proportion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,6 +18,22 @@ from agentopt.trial import Params, Value
 RATE = 0.2
 FLOOR = 0.2
 Rule: TypeAlias = Literal["adaptive", "uniform"]
+Weights: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def floored(weights: Weights, least: float) -> Weights:
+    """Returns the distribution nearest to `weights`, in relative entropy, in which no probability is below `least`.
+
+    Its others are in the proportions of `weights`, which sum to about 1; `least` is below the mean.
+    """
+    low = np.zeros(len(weights), dtype=bool)
+    while True:
+        scaled = weights / (weights[~low].sum() / (1.0 - least * low.sum()))
+        found: Weights = np.where(low, least, scaled)
+        below = found < least
+        if not below.any():
+            return found
+        low |= below
 
 
 class Choices:
@@ -39,8 +56,7 @@ class Choices:
         half = ranked[: max(1, len(ranked) // 2)]
         for p in self._parameters:
             share = np.bincount([p.index(params[p.name]) for params in half], minlength=p.levels) / len(half)
-            weights = np.maximum((1 - RATE) * self._weights[p.name] + RATE * share, FLOOR / p.levels)
-            self._weights[p.name] = weights / weights.sum()
+            self._weights[p.name] = floored((1 - RATE) * self._weights[p.name] + RATE * share, FLOOR / p.levels)
 
     def explain(self) -> Mapping[str, Mapping[str, float]]:
         """Returns the probability of each choice of each parameter."""

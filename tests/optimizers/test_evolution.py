@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agentopt.optimizers.choices import Choices
+from agentopt.optimizers.choices import FLOOR, Choices, floored
 from agentopt.optimizers.evolution import Evolution
 from agentopt.space import Choice, Float, SearchSpace
 
@@ -151,6 +153,25 @@ def test_probabilities_of_choices_follow_what_ranks_well_and_never_vanish():
     assert weights["b"] > 0.8
     assert min(weights.values()) > 0.05
     assert sum(weights.values()) == pytest.approx(1, abs=0.01)
+
+
+@given(st.integers(2, 12), st.lists(st.lists(st.integers(0, 11), min_size=1, max_size=8), max_size=60))
+def test_no_probability_falls_below_its_floor(levels, generations):
+    choice = Choice("c", tuple(range(levels)))
+    choices = Choices(SearchSpace((choice,)), np.random.default_rng(0), "adaptive")
+    for ranked in generations:
+        choices.learn([{"c": c % levels} for c in ranked])
+        weights = choices._weights["c"]
+        assert weights.min() >= FLOOR / levels
+        assert weights.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_floor_takes_from_the_others_in_proportion():
+    assert floored(np.array([0.6, 0.3, 0.1, 0.0]), 0.1) == pytest.approx([0.8 * 0.6 / 0.9, 0.8 * 0.3 / 0.9, 0.1, 0.1])
+    # The second falls below only once the third has taken its part.
+    assert floored(np.array([0.79, 0.205, 0.005]), 0.2) == pytest.approx([0.6, 0.2, 0.2])
+    kept = np.array([0.5, 0.25, 0.25])
+    assert np.array_equal(floored(kept, 0.1), kept)
 
 
 def test_uniform_choices_never_learn():
