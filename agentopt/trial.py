@@ -206,6 +206,11 @@ def outcome_from_json(record: Mapping[str, Json]) -> Outcome:
     )
 
 
+def first_value(trial: Trial) -> float:
+    """Returns the value of a trial: its loss where there is one objective, and it is minimised."""
+    return trial.value
+
+
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
     """Returns the incumbent of minimised trials: the first complete one with the lowest first value."""
     complete = [trial for trial in trials if trial.complete]

@@ -157,17 +157,18 @@ class Centaur:
         self, problem: Problem, options: CentaurOptions, rng: np.random.Generator, gateway: Gateway | None = None
     ) -> None:
         self._options = options
-        self._search = MixedEvolution(problem, options, rng, clip_foreign=options.injection == "clipped")
+        self._scalar = Scalarisation(problem, options.weights)
+        clip = options.injection == "clipped"
+        self._search = MixedEvolution(problem, options, rng, clip_foreign=clip, loss=self._scalar.loss)
         style = PromptStyle(options.prompt, options.reply, options.recent, options.best, options.stable)
         # The sampler draws from a stream of its own, so that CMA-ES sees the same numbers with every sampler.
         self._sampler = make_sampler(options.sampler, problem, rng.spawn(1)[0], gateway, style)
-        self._scalar = Scalarisation(problem, options.weights)
         self._seen = Seen(problem, self._scalar.loss)
         self._problem = problem
         self._count = 0
         self._share = _share(options)
         self._reissued: set[int] = set()
-        self._own: list[float | None] = []
+        self._own: list[Trial] = []
         self._promising = 0
 
     def ask(self, n: int) -> list[Suggestion]:
@@ -187,18 +188,18 @@ class Centaur:
             return
         if not self._search.holds(trial.token):
             return
-        loss = self._scalar.loss(trial) if trial.complete else None
         turn = trial.origin in (Origin.LLM, Origin.CONTROL)
         if turn:
-            compared = score(loss, self._own[-self._search.evolution.popsize :])
+            others = self._own[-self._search.evolution.popsize :]
+            compared = score(self._loss(trial), [self._loss(other) for other in others])
             self._share.learn(compared)
-            if self._goes_again(loss, compared):
+            if self._goes_again(trial, compared):
                 self._reissued.add(trial.note["slot"])
                 self._search.reopen(trial.token)
                 return
         else:
-            self._own.append(loss)
-        if self._search.settle(trial.token, trial.params, loss, foreign=turn):
+            self._own.append(trial)
+        if self._search.settle(trial.token, trial, foreign=turn):
             self._reissued = set()
 
     def explain(self) -> Mapping[str, Json]:
@@ -234,12 +235,18 @@ class Centaur:
                 return PROBATION if self._promising else "poor neighbourhood"
         return self._seen.refuse(proposal, duplicates=self._options.duplicates, fallback=self._options.fallback)
 
-    def _goes_again(self, loss: float | None, compared: float) -> bool:
+    def _loss(self, trial: Trial) -> float | None:
+        """Returns what a trial counts as now, on the scale of all trials so far; None: it failed."""
+        return self._scalar.loss(trial) if trial.complete else None
+
+    def _goes_again(self, trial: Trial, compared: float) -> bool:
         """Whether the slot of a model's trial goes out again, with CMA-ES's own candidate."""
         options = self._options
         if options.injection == "none":
             return True
-        return options.failed == "reissue" if loss is None else compared < 0.5 and options.poor == "reissue"
+        if not trial.complete:
+            return options.failed == "reissue"
+        return compared < 0.5 and options.poor == "reissue"
 
 
 def _share(options: CentaurOptions) -> Share:

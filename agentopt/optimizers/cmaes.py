@@ -8,7 +8,7 @@ with the coordinates encoded anew that a repair or another proposer changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,10 +16,10 @@ from pydantic import Field
 
 from agentopt.optimizers import MethodOptions
 from agentopt.optimizers.choices import Choices
-from agentopt.optimizers.evolution import Evolution, Member, Slot
+from agentopt.optimizers.evolution import Evolution, Slot
 from agentopt.protocols import Problem
 from agentopt.space import Cube, reencoded
-from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value
+from agentopt.trial import Json, Origin, Suggestion, Trial, Value, first_value
 
 _INT_STD = 0.2
 """The least standard deviation of an integer's coordinate, in levels."""
@@ -51,9 +51,16 @@ class MixedEvolution:
     """An `Evolution` and `Choices` over one search space: slots go out as configurations and come back as trials."""
 
     def __init__(
-        self, problem: Problem, options: CmaEsOptions, rng: np.random.Generator, *, clip_foreign: bool = True
+        self,
+        problem: Problem,
+        options: CmaEsOptions,
+        rng: np.random.Generator,
+        *,
+        clip_foreign: bool = True,
+        loss: Callable[[Trial], float] = first_value,
     ) -> None:
-        self.space = problem.space
+        """`loss` is what a complete trial counts as, asked for all trials of a generation when it is complete."""
+        self.space, self._loss = problem.space, loss
         self._ordered = np.flatnonzero(~self.space.choice_mask)
         defaults = self.space.defaults() if options.start == "default" else None
         centre = np.full(len(self.space), 0.5)
@@ -71,7 +78,7 @@ class MixedEvolution:
         self._choices = Choices(self.space, rng, options.choices)
         self._chosen: dict[int, dict[str, Value]] = {}
         self._out: dict[int, Slot] = {}
-        self._evaluated: dict[int, Params] = {}
+        self._filled: dict[int, Trial] = {}
 
     def candidate(self) -> tuple[Slot, dict[str, Value]] | None:
         """Hands out a slot with the strategy's own configuration for it; None while none is free."""
@@ -91,18 +98,23 @@ class MixedEvolution:
         """Takes a slot back: the strategy's own candidate for it goes out with the next call."""
         self.evolution.reopen(token)
 
-    def settle(self, token: int, params: Params, loss: float | None, *, foreign: bool) -> list[Member]:
-        """Fills a slot with an evaluated configuration; returns the generation's members when it is complete."""
+    def settle(self, token: int, trial: Trial, *, foreign: bool) -> bool:
+        """Fills a slot with the trial that came of it; returns whether this completed the generation.
+
+        The trials of a generation are ranked by what their losses are at its end.
+        """
         slot = self._out[token]
         ordered = [self.space.parameters[index] for index in self._ordered]
-        point = reencoded(ordered, slot.point, self._decode(slot), params)
-        self._evaluated[token] = params
-        members = self.evolution.settle(token, point, loss, foreign=foreign)
-        if members:
-            good = sorted((m for m in members if m.loss is not None), key=lambda m: m.loss or 0.0)
-            self._choices.learn([self._evaluated[m.token] for m in good])
-            self._chosen, self._out, self._evaluated = {}, {}, {}
-        return members
+        point = reencoded(ordered, slot.point, self._decode(slot), trial.params)
+        self._filled[token] = trial
+        if not self.evolution.settle(token, point, foreign=foreign):
+            return False
+        filled = {key: self._filled[key] for key in sorted(self._filled, key=lambda key: self._out[key].index)}
+        losses = {key: self._loss(one) for key, one in filled.items() if one.complete}
+        self.evolution.update({key: losses.get(key) for key in filled})
+        self._choices.learn([filled[key].params for key in sorted(losses, key=lambda key: losses[key])])
+        self._chosen, self._out, self._filled = {}, {}, {}
+        return True
 
     def explain(self) -> Mapping[str, Json]:
         """Returns the distribution in the user's units.
@@ -169,8 +181,7 @@ class CmaEs:
         """Fills the trial's slot; a foreign trial teaches nothing."""
         if self._search.holds(trial.token):
             assert trial.token is not None
-            loss = trial.value if trial.complete else None
-            self._search.settle(trial.token, trial.params, loss, foreign=False)
+            self._search.settle(trial.token, trial, foreign=False)
 
     def explain(self) -> Mapping[str, Any]:
         """Returns the distribution in the user's units."""

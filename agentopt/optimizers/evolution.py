@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,18 +39,7 @@ class _Member:
     out: bool = False
     point: Cube | None = None
     """What was evaluated; None until then."""
-    loss: float | None = None
-    """None: it failed."""
     foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One evaluated slot of the generation that was just completed."""
-
-    token: int
-    loss: float | None
-    foreign: bool
 
 
 class Evolution:
@@ -119,40 +109,40 @@ class Evolution:
         member.slot, member.out = replace(member.slot, token=self._token()), False
         self._by_token[member.slot.token] = member
 
-    def settle(self, token: int, point: Cube, loss: float | None, *, foreign: bool) -> list[Member]:
-        """Fills a slot with what was evaluated at `point`; `loss` None: it failed, and ranks last.
-
-        Returns the members of the generation when this completed it, else nothing.
-        """
+    def settle(self, token: int, point: Cube, *, foreign: bool) -> bool:
+        """Fills a slot with what was evaluated at `point`; returns whether the generation is full: `update` is due."""
         member = self._by_token[token]
-        member.point, member.loss, member.foreign = point, loss, foreign
-        if any(m.point is None for m in self._members):
-            return []
-        complete = [Member(m.slot.token, m.loss, m.foreign) for m in self._members]
-        self._update()
+        member.point, member.foreign = point, foreign
+        return all(m.point is not None for m in self._members)
+
+    def update(self, losses: Mapping[int, float | None]) -> None:
+        """Learns a full generation from the loss of each slot, by token, and opens the next one.
+
+        None: it failed, and ranks last. A generation in which everything failed teaches nothing and is drawn again.
+        """
+        self._learn([losses[member.slot.token] for member in self._members])
+        self.generation += 1
         self._open_generation()
-        return complete
 
     def holds(self, token: int | None) -> bool:
         """Whether the token is that of a slot of this generation which is out."""
         return token in self._by_token and self._by_token[token].point is None
 
-    def _update(self) -> None:
-        """Updates the distribution; a generation in which everything failed teaches nothing and is drawn again."""
-        members = self._members
-        losses = [m.loss for m in members if m.loss is not None]
-        if losses:
-            worst = max(losses)
-            last = worst + max(1.0, abs(worst))
-            points = [self._for_update(m) for m in members]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                values = [last if m.loss is None else m.loss for m in members]
-                self._strategy.tell(points, values, check_points=False)
-                stopped = self._strategy.stop()
-            if stopped:
-                self._restart()
-        self.generation += 1
+    def _learn(self, losses: Sequence[float | None]) -> None:
+        """Updates the distribution from the loss of each slot, in order."""
+        known = [loss for loss in losses if loss is not None]
+        if not known:
+            return
+        worst = max(known)
+        last = worst + max(1.0, abs(worst))
+        points = [self._for_update(m) for m in self._members]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = [last if loss is None else loss for loss in losses]
+            self._strategy.tell(points, values, check_points=False)
+            stopped = self._strategy.stop()
+        if stopped:
+            self._restart()
 
     def _for_update(self, member: _Member) -> Cube:
         assert member.point is not None

@@ -20,7 +20,8 @@ class Scalarisation:
     """max_i w_i g_i + 0.05 sum_i w_i g_i, with g_i = (f_i - best_i) / (reference_i - best_i) of minimised values.
 
     `best_i` is the lowest value so far. `reference_i` is the task's own, or where it states none the highest value so
-    far. So the loss of a trial may change as others come in; what is compared at one time is on one scale.
+    far. So the loss of a trial changes as others come in: whoever compares trials asks for the losses of all of them
+    anew, and keeps none.
     """
 
     def __init__(self, problem: Problem, weights: Sequence[float] | None = None) -> None:

@@ -12,7 +12,7 @@ from agentopt.errors import ModelUnavailable
 from agentopt.pareto import front_ranks
 from agentopt.protocols import Problem
 from agentopt.space import Cube
-from agentopt.trial import Json, Params, Trial, Value
+from agentopt.trial import Json, Params, Trial, Value, first_value
 
 Duplicates: TypeAlias = Literal["fallback", "run"]
 _NEIGHBOURS = 3
@@ -27,16 +27,12 @@ class Proposal:
     note: Mapping[str, Json] = field(default_factory=dict)
 
 
-def _value(trial: Trial) -> float:
-    return trial.value
-
-
 @dataclass(slots=True)
 class Seen:
     """The trials that a search has been told, and what they say."""
 
     problem: Problem
-    loss: Callable[[Trial], float] = _value
+    loss: Callable[[Trial], float] = first_value
     """What a trial counts as, where one number is asked for; infinity unless it is complete."""
     trials: list[Trial] = field(default_factory=list)
     _keys: set[tuple[Value, ...]] = field(default_factory=set)

@@ -23,16 +23,18 @@ def sphere(point):
 
 
 def generation(search, order=None, fail=(), foreign=None):
-    """Fills one generation; `foreign` maps slot indices to points."""
+    """Fills one generation; `foreign` maps slot indices to points. Returns how many slots it had."""
     slots = []
     while (slot := search.next_slot()) is not None:
         slots.append(slot)
-    members = []
+    losses = {}
     for i in range(len(slots)) if order is None else order:
         point = (foreign or {}).get(i, slots[i].point)
-        loss = None if i in fail else sphere(point)
-        members = search.settle(slots[i].token, point, loss, foreign=i in (foreign or {}))
-    return members
+        losses[slots[i].token] = None if i in fail else sphere(point)
+        full = search.settle(slots[i].token, point, foreign=i in (foreign or {}))
+        assert full == (len(losses) == len(slots))
+    search.update(losses)
+    return len(slots)
 
 
 def state(search):
@@ -75,7 +77,8 @@ def test_all_points_are_in_the_box_even_where_the_optimum_is_outside():
         slots = [search.next_slot() for _ in range(search.popsize)]
         for slot in slots:
             assert np.all((slot.point >= 0) & (slot.point <= 1))
-            search.settle(slot.token, slot.point, -float(slot.point.sum()), foreign=False)
+            search.settle(slot.token, slot.point, foreign=False)
+        search.update({slot.token: -float(slot.point.sum()) for slot in slots})
     assert np.all(search.mean > 0.95)
 
 
@@ -91,7 +94,8 @@ def test_a_foreign_point_counts_at_no_more_than_the_length_of_injected_points():
         slots = [search.next_slot() for _ in range(search.popsize)]
         for i, slot in enumerate(slots):
             chosen = point if i == 0 else slot.point
-            search.settle(slot.token, chosen, float(i), foreign=i == 0)
+            search.settle(slot.token, chosen, foreign=i == 0)
+        search.update({slot.token: float(i) for i, slot in enumerate(slots)})
         return state(search)
 
     assert np.linalg.norm((far - mean) / 0.15) > longest
@@ -104,16 +108,16 @@ def test_failures_rank_last_and_equal():
     some, others = evolution(), evolution()
     generation(some, fail=(0, 1))
     slots = [others.next_slot() for _ in range(others.popsize)]
-    for i, slot in enumerate(slots):
-        others.settle(slot.token, slot.point, 1e9 if i < 2 else sphere(slot.point), foreign=False)
+    for slot in slots:
+        others.settle(slot.token, slot.point, foreign=False)
+    others.update({slot.token: 1e9 if i < 2 else sphere(slot.point) for i, slot in enumerate(slots)})
     assert np.allclose(state(some), state(others))
 
 
 def test_a_generation_that_failed_whole_changes_nothing_but_its_number():
     search = evolution()
     before = state(search)
-    members = generation(search, fail=range(99))
-    assert len(members) == search.popsize
+    assert generation(search, fail=range(99)) == search.popsize
     assert np.array_equal(before, state(search))
     assert search.generation == 1
     assert search.next_slot() is not None
