@@ -115,7 +115,7 @@ def test_a_models_trial_is_compared_with_earlier_ones_on_the_scale_of_now():
     (asked,) = search.ask(1)
     assert asked.origin is Origin.CONTROL
     search.tell(told(3, asked, (3.0, 0.0)))
-    assert [again.note["slot"] for again in search.ask(9)] == [4, 5], "it is better than two of three, and keeps its slot"
+    assert [again.note["slot"] for again in search.ask(9)] == [4, 5], "it is better than two of three, and keeps it"
 
 
 def test_centaur_walks_towards_the_front():
