@@ -11,26 +11,28 @@ For example:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from agentopt.build import FUNCTION, OpenRun, Say, open_run, plan, resume_run, same_run, silent
-from agentopt.config import DEFAULT_TRIALS
+from agentopt.build import FUNCTION, OpenRun, Say, Watch, open_run, plan, resume_run, same_run, silent
+from agentopt.config import DEFAULT_METHOD, DEFAULT_TRIALS
 from agentopt.config import FILE as CONFIG
-from agentopt.errors import RunError, UsageError
+from agentopt.errors import UsageError
 from agentopt.functions import called, name_of
 from agentopt.llm.settings import ModelSettings
 from agentopt.outcomes import NoResultError, read_outcome
+from agentopt.progress import Watcher, watcher_of
 from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Front, front_of
 from agentopt.report.load import best_of
+from agentopt.result import Result
 from agentopt.space import Parameter, SearchSpace, as_space
 from agentopt.study import Stop, replay
 from agentopt.task import FunctionTask
@@ -38,46 +40,13 @@ from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial
 
 Space = SearchSpace | Iterable[Parameter]
 Model = str | ModelSettings | Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a search has found. Values are in the function's own units."""
-
-    best: Trial | None
-    """The best complete trial, of several objectives in the first one; None where every evaluation failed."""
-    trials: tuple[Trial, ...]
-    """All finished trials in the order in which they ended."""
-    run: Path | None
-    """The run folder, where one was asked for."""
-    objectives: tuple[Objective, ...] = (Objective(),)
-
-    @cached_property
-    def front(self) -> Front:
-        """The Pareto set of several objectives, with its hypervolume and the reference point that this counts from."""
-        return front_of(self.trials, self.objectives)
-
-    @property
-    def value(self) -> float:
-        """The best value; raises RunError where no trial completed."""
-        return self._found().values[0]
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The best configuration; raises RunError where no trial completed."""
-        return dict(self._found().params)
-
-    def _found(self) -> Trial:
-        if self.best is None:
-            why = f"; the last one failed with: {self.trials[-1].outcome.error}" if self.trials else ""
-            raise RunError(f"None of {len(self.trials)} trials completed{why}")
-        return self.best
+_LOG = logging.getLogger("agentopt")
 
 
 def minimize(
     fn: Callable[..., object],
     space: Space,
-    method: str = "centaur",
+    method: str = DEFAULT_METHOD,
     *,
     trials: int | None = None,
     budget: float | str | None = None,
@@ -88,9 +57,13 @@ def minimize(
     objectives: Sequence[Objective] | None = None,
     run: str | Path | None = None,
     default: bool = True,
-    say: Say = silent,
+    say: Say | None = None,
+    progress: bool | None = None,
 ) -> Result:
     """Searches for the configuration with the lowest `fn(params)`, or the highest with `maximize`.
+
+    Ctrl-C ends the search: what was found by then is returned, with `stop` saying so. Where no trial completed yet, the
+    KeyboardInterrupt goes on.
 
     Args:
         fn: takes a dict of parameters, and `seed` where it has an argument of that name; returns a number, or a
@@ -108,7 +81,9 @@ def minimize(
             several come to.
         run: a run folder to keep; one that exists already is continued. None: nothing is kept.
         default: whether the space's default configuration, where it has one, is the first trial.
-        say: gets lines on what takes its time, as `print` would.
+        say: gets lines on what takes its time, as `print` would; None: the logger `agentopt` does, and the screen
+            where progress is shown.
+        progress: whether progress is shown on stderr; None: on a terminal and in a notebook.
 
     """
     wanted = _objectives(objectives, maximize=maximize)
@@ -116,11 +91,14 @@ def minimize(
     settings: dict[str, Any] = {"trials": trials, "budget": budget}
     settings |= {"method": method, "seed": seed, "options": options or {}, "model": model, "default": default}
     with ExitStack() as stack:
-        opened = _open(task, settings, run, stack, say)
-        if opened.execute() is Stop.INTERRUPTED:
-            raise KeyboardInterrupt
-        history = opened.study.history.trials
-    return Result(best_of(history, wanted), tuple(history), None if run is None else Path(run), wanted)
+        folder = _folder(run, stack)
+        watcher = stack.enter_context(watcher_of(folder, shown=progress))
+        opened = _open(task, settings, folder, stack, say or _telling(watcher), watch=watcher)
+        stop, history = opened.execute(), opened.study.history
+    best, kept = best_of(history.trials, wanted), None if run is None else folder
+    if stop is Stop.INTERRUPTED and best is None:
+        raise KeyboardInterrupt
+    return Result(best, tuple(history.trials), kept, wanted, stop, history.elapsed)
 
 
 def _objectives(given: Sequence[Objective] | None, *, maximize: bool) -> tuple[Objective, ...]:
@@ -155,7 +133,7 @@ class AskTell:
     def __init__(
         self,
         space: Space,
-        method: str = "cmaes",
+        method: str = DEFAULT_METHOD,
         *,
         objectives: Sequence[Objective] = (Objective(),),
         trials: int | None = None,
@@ -165,15 +143,20 @@ class AskTell:
         run: str | Path | None = None,
         default: bool = True,
         description: str = "",
-        say: Say = silent,
+        say: Say | None = None,
     ) -> None:
-        """`trials` is the number of evaluations planned, where there is one; `description` tells a model the topic."""
+        """`trials` is the number of evaluations planned, where there is one; `description` tells a model the topic.
+
+        The other arguments are those of `minimize`.
+        """
         self._objectives = _objectives(objectives, maximize=False)
         task = _function_task(_not_called, space, self._objectives, description)
         settings: dict[str, Any] = {"trials": trials, "method": method, "seed": seed, "options": options or {}}
         with ExitStack() as stack:
             settings |= {"model": model, "default": default}
-            self._open = _open(task, settings, run, stack, say, default_trials=None)
+            folder = _folder(run, stack)
+            say = say or _telling(watcher_of(folder))
+            self._open = _open(task, settings, folder, stack, say, default_trials=None)
             self._journal = self._open.journal
             self._start = time.monotonic() - self._journal.history.elapsed
             replay(self._journal, self._open.optimizer, self._objectives)
@@ -266,16 +249,33 @@ def _function_task(
     return FunctionTask(label, made, fn, objectives, description or (called(fn).__doc__ or "").strip())
 
 
+def _folder(run: str | Path | None, stack: ExitStack) -> Path:
+    """Returns the run folder, a temporary one where none is to be kept."""
+    return Path(stack.enter_context(TemporaryDirectory(prefix="agentopt-")) if run is None else run)
+
+
+def _telling(watcher: Watcher) -> Say:
+    """Returns what tells the logger, and the screen where progress is shown on it."""
+
+    def tell(line: str) -> None:
+        _LOG.info("%s", line)
+        if not watcher.quiet:
+            watcher.say(line)
+
+    return tell
+
+
 def _open(
     task: FunctionTask,
     settings: Mapping[str, Any],
-    run: str | Path | None,
+    folder: Path,
     stack: ExitStack,
     say: Say,
     *,
+    watch: Watch = silent,
     default_trials: int | None = DEFAULT_TRIALS,
 ) -> OpenRun:
-    """Opens a run on a function: in a folder that is kept, new or to be continued, or in a temporary one."""
+    """Opens a run on a function in a folder: a new one, or one to be continued."""
     given = {key: value for key, value in settings.items() if value is not None}
     model = given.get("model")
     if isinstance(model, ModelSettings):
@@ -284,11 +284,10 @@ def _open(
         given["model"] = {"name": model}
     named = {**given, "task": task.name}
     prepared = plan(named, task=task, where="arguments", say=say, trials=default_trials)
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="agentopt-"))) if run is None else Path(run)
     if (folder / CONFIG).is_file():
         same_run(prepared, folder)
-        return stack.enter_context(resume_run(folder, task=task, say=say))
-    return stack.enter_context(open_run(prepared, folder, say=say, inline=True))
+        return stack.enter_context(resume_run(folder, task=task, watch=watch, say=say))
+    return stack.enter_context(open_run(prepared, folder, watch=watch, say=say, inline=True))
 
 
 def _not_called(_: Params) -> NoReturn:

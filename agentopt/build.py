@@ -135,6 +135,8 @@ def plan(
     """
     raw = {key: value for key, value in settings.items() if key != "model"}
     config = validated(RunConfig, raw, where)
+    if "method" not in raw:
+        say(f"No method was given: using {config.method}. The others:  agentopt list methods")
     if config.executor == "ray":
         raise UsageError("--executor ray is not available yet; use --executor local.")
     options = _options(config)
@@ -323,7 +325,7 @@ def _model(config: RunConfig, options: MethodOptions, given: Any, say: Say) -> M
         from agentopt.llm.models import default_model
 
         settings["name"] = default_model()
-        say(f"No --model was given: using {settings['name']}.")
+        say(f"No model was given: using {settings['name']}.")
     settings["name"] = _model_path(settings["name"])
     settings = {
         "max_tokens": options.reply_tokens,

@@ -132,18 +132,15 @@ def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
     "--json", "as_json", is_flag=True, help="Prints one JSON object last on stdout, everything else on stderr."
 )
 def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
-    """Searches a task with METHOD."""
+    """Searches a task with METHOD, cmaes where none is given."""
     from agentopt import build, runs
     from agentopt.config import from_flags, merged, read_toml
+    from agentopt.progress import watcher_of
 
     settings = merged({} if config is None else read_toml(config), from_flags(**flags))
-    if "method" not in settings:
-        from agentopt.optimizers import METHODS
-
-        raise UsageError(f"Which method? agentopt run METHOD, with one of: {', '.join(METHODS)}.")
     plan = build.plan(settings, where="agentopt run" if config is None else str(config), say=_say)
     folder = runs.run_folder(plan.config, runs_dir, name)
-    with _watcher(folder, quiet=quiet) as watcher, signals():
+    with watcher_of(folder, shown=not quiet) as watcher, signals():
         return _drive(
             folder, lambda: build.open_run(plan, folder, watch=watcher, say=watcher.say), watcher, as_json=as_json
         )
@@ -160,6 +157,7 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
     """Continues RUN, a run folder or its name, where it stopped."""
     from agentopt import build, runs
     from agentopt.journal import FILE
+    from agentopt.progress import watcher_of
     from agentopt.report.load import load_run
 
     folder = runs.find_run(run, runs_dir)
@@ -170,7 +168,7 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
         click.echo(f"{folder} is done already: nothing to resume.", err=True)
         _conclude(folder, as_json=as_json)
         return 0
-    with _watcher(folder, quiet=quiet) as watcher, signals():
+    with watcher_of(folder, shown=not quiet) as watcher, signals():
         return _drive(
             folder, lambda: build.resume_run(folder, watch=watcher, say=watcher.say), watcher, as_json=as_json
         )
@@ -244,14 +242,6 @@ def show_json(value: Any) -> None:
     import json
 
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
-
-
-def _watcher(folder: Path, *, quiet: bool) -> Watcher:
-    from rich.console import Console
-
-    from agentopt.progress import Watcher
-
-    return Watcher(Console(stderr=True, highlight=False, soft_wrap=True), folder, quiet=quiet)
 
 
 @contextmanager

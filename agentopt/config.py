@@ -24,6 +24,7 @@ from agentopt.task import DEFAULT_TASK
 from agentopt.trial import Json
 
 FILE = "config.toml"
+DEFAULT_METHOD = "cmaes"
 DEFAULT_TRIALS = 100
 PACKAGES = (
     "agentopt",
@@ -65,7 +66,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str = Field(min_length=1, description="A name of `agentopt list methods`, or module:Class.")
+    method: str = Field(DEFAULT_METHOD, min_length=1, description="A name of `agentopt list methods`, or module:Class.")
     task: str = Field(DEFAULT_TASK, min_length=1, description="What `load_task` takes: a name, a folder, file.py:name.")
     task_options: dict[str, Any] = Field(default_factory=dict, description="What the task is made with.")
     options: dict[str, Any] = Field(default_factory=dict, description="The method's options, see `agentopt show`.")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 def export_csv(run: Path, path: Path) -> Path:
     """Writes the trials of a run folder as a table, and returns the file."""
-    return write_csv(trials_table(load_run(run)), _writable(path))
+    report = load_run(run)
+    return write_csv(trials_table(report.trials, report.objectives), _writable(path))
 
 
 def export_json(run: Path, path: Path) -> Path:

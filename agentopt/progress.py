@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,6 +32,17 @@ _LEAST_SECONDS = 0.5
 _TOKEN_SECONDS = 2.0
 
 
+def watcher_of(run: Path, *, shown: bool | None = None) -> Watcher:
+    """Returns the watcher of a run, on stderr.
+
+    `shown` is whether it shows progress; None: where somebody looks, which is on a terminal and in a notebook.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if shown is None:
+        shown = console.is_jupyter or console.file.isatty()
+    return Watcher(console, run, quiet=not shown)
+
+
 class Watcher:
     """Sees the history of a run after each step; used as a context manager around the run."""
 
@@ -52,7 +64,8 @@ class Watcher:
         self._tokens, self._tokens_size, self._tokens_at = 0, -1, 0.0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self.quiet:
+        widgets = self._console.is_jupyter and find_spec("ipywidgets") is not None  # which a bar needs in a notebook
+        if (self._console.is_terminal or widgets) and not self.quiet:
             self._live = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=12),

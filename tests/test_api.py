@@ -65,8 +65,8 @@ def test_a_run_folder_that_is_asked_for_is_kept_and_continued(tmp_path):
         return {"value": loss(params), "n_squared": params["n"] ** 2}
 
     arguments = {"method": "local", "trials": 12, "seed": 2, "run": tmp_path / "kept"}
-    with pytest.raises(KeyboardInterrupt):
-        minimize(counted, SPACE, **arguments)
+    part = minimize(counted, SPACE, **arguments)
+    assert (part.stop, len(part.trials)) == ("interrupted", 6)
     assert load_run(tmp_path / "kept").status == "interrupted"
     result = minimize(counted, SPACE, **arguments)
     whole = minimize(loss, SPACE, method="local", trials=12, seed=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from agentopt import AskTell, minimize
 from agentopt.cli import main
+from agentopt.config import DEFAULT_METHOD
 from agentopt.journal import read_history
 from agentopt.ledger import read_ledger
 
@@ -77,6 +80,14 @@ def test_a_run_prints_its_result_on_stdout_and_its_progress_on_stderr(capsys):
     assert "trials 10/10" in out.err
 
 
+def test_without_a_method_the_default_one_searches_and_is_named(capsys):
+    out = ok(capsys, "run", "--task", "sphere-2", "--trials", "3", "--name", "mine")
+    assert out.err.splitlines()[0].startswith(f"No method was given: using {DEFAULT_METHOD}.")
+    assert read_history(Path("runs/mine")).header["method"] == DEFAULT_METHOD
+    assert {inspect.signature(f).parameters["method"].default for f in (minimize, AskTell)} == {DEFAULT_METHOD}
+    assert "No method" not in ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3").err
+
+
 def test_quiet_shows_no_progress(capsys):
     assert ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "5", "--quiet").err == ""
 
@@ -101,7 +112,6 @@ def test_the_default_configuration_is_the_first_trial_unless_it_is_not_wanted(ca
     ("arguments", "message"),
     [
         (["run", "randm"], "Unknown method 'randm'. Did you mean 'random'?"),
-        (["run"], "Which method?"),
         (["run", "random", "--task", "spher-5"], "Did you mean 'sphere-5'?"),
         (["run", "random", "--trails", "5"], "--trials"),
         (["run", "random", "--trials", "many"], "not a valid integer"),

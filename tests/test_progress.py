@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import io
+import logging
+import sys
 
 import pytest
 from rich.console import Console
 
+from agentopt import AskTell, Float, minimize
 from agentopt.journal import History
-from agentopt.progress import Watcher
+from agentopt.progress import Watcher, watcher_of
 from agentopt.trial import Origin, Outcome, Status, Trial
 
 
@@ -31,3 +35,56 @@ def test_each_trial_is_looked_at_once(tmp_path, direction, best):
     history.stopped = "trials"
     watcher(history)
     assert f"trials 5/9  best {best}  (4 complete, 1 oom)" in screen.getvalue().splitlines()[-1]
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what it was shown."""
+
+    def isatty(self):
+        return True
+
+
+def search(**arguments):
+    return minimize(lambda params: params["x"] ** 2, [Float("x", -1, 1)], "random", trials=30, **arguments)
+
+
+@pytest.mark.parametrize("progress", [None, False])
+def test_a_script_whose_stderr_is_no_terminal_sees_nothing(progress, capsys):
+    search(progress=progress)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_is_shown_a_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    search()
+    assert "30/30 trials" in screen.getvalue()
+    monkeypatch.setattr(sys, "stderr", dark := Terminal())
+    search(progress=False)
+    assert dark.getvalue() == ""
+
+
+def test_progress_can_be_asked_for_anywhere(capsys):
+    search(progress=True)
+    assert "trials 30/30  best " in capsys.readouterr().err
+
+
+def test_a_notebook_is_shown_progress(monkeypatch, tmp_path):
+    shell = type("ZMQInteractiveShell", (), {})()
+    assert watcher_of(tmp_path).quiet
+    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    assert not watcher_of(tmp_path).quiet
+
+
+def test_what_takes_its_time_is_told_to_the_logger_by_default(caplog, capsys, monkeypatch):
+    given = {"options": {"sampler": "incumbent"}, "model": "unused"}
+    with caplog.at_level(logging.INFO, "agentopt"):
+        minimize(lambda params: params["x"], [Float("x", 0, 1)], "llm", trials=2, **given)
+    assert [record.name for record in caplog.records] == ["agentopt"]
+    assert "asks no language model with these options" in caplog.text
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    minimize(lambda params: params["x"], [Float("x", 0, 1)], "llm", trials=2, **given)
+    assert "asks no language model with these options" in screen.getvalue()
+    said: list[str] = []
+    AskTell([Float("x", 0, 1)], "llm", say=said.append, **given).close()
+    assert len(said) == 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from agentopt.pareto import Archive, estimated_reference, front_mask, hypervolume, hypervolume_curve
 from agentopt.protocols import Objective
-from agentopt.trial import Json, Trial
+from agentopt.trial import Json, Trial, brief
 
 Losses: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 """Values to be minimised, shape (trials, objectives)."""
@@ -50,6 +50,9 @@ class Front:
     """The hypervolume after each trial, in the order in which they ended; 0 without a reference point."""
     known: float | None = None
     """The hypervolume that the task says can be reached, from the reference point that it states."""
+
+    def __repr__(self) -> str:
+        return brief("Front", trials=[trial.id for trial in self.trials], hypervolume=self.hypervolume)
 
     @property
     def hypervolume(self) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from agentopt.protocols import Objective
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.candidates import KINDS, PROBABILITY, Candidates
 from agentopt.report.load import Group, RunReport
@@ -36,13 +37,13 @@ def calls_of(trial: Trial) -> tuple[int, ...]:
     return tuple(call for call in calls if isinstance(call, int)) if isinstance(calls, list | tuple) else ()
 
 
-def trials_table(report: RunReport) -> Table:
-    """Returns one row for each trial, in the order in which they ended."""
-    names = tuple(dict.fromkeys(name for trial in report.trials for name in trial.params))
-    metrics = tuple(dict.fromkeys(name for trial in report.trials for name in trial.outcome.metrics))
+def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
+    """Returns one row for each trial, in the order in which they come."""
+    names = tuple(dict.fromkeys(name for trial in trials for name in trial.params))
+    metrics = tuple(dict.fromkeys(name for trial in trials for name in trial.outcome.metrics))
     columns = (
         *("trial", "origin", "status"),
-        *(f"values_{objective.name}" for objective in report.objectives),
+        *(f"values_{objective.name}" for objective in objectives),
         "seconds",
         *(f"params_{name}" for name in names),
         *(f"metrics_{name}" for name in metrics),
@@ -51,13 +52,13 @@ def trials_table(report: RunReport) -> Table:
     rows = tuple(
         (
             *(t.id, t.origin.value, t.outcome.status.value),
-            *(t.values or (None,) * len(report.objectives)),
+            *(t.values or (None,) * len(objectives)),
             t.seconds,
             *(t.params.get(name) for name in names),
             *(t.outcome.metrics.get(name) for name in metrics),
             *(t.outcome.error, json.dumps(dict(t.note), ensure_ascii=False) if t.note else ""),
         )
-        for t in report.trials
+        for t in trials
     )
     return Table(columns, rows)
 
@@ -202,7 +203,7 @@ def run_tables(analysis: RunAnalysis) -> dict[str, Table]:
         "best": best_table(report) if not several else nothing,
         "front": front_table(report) if several else nothing,
         "hypervolume": hypervolumes_table(report) if several and report.front.trials else nothing,
-        "trials": trials_table(report),
+        "trials": trials_table(report.trials, report.objectives),
         "origins": groups_table("origin", report.by_origin, report),
         "statuses": groups_table("status", report.by_status, report),
         "errors": counts_table("error", "trials", failures(report.trials, most=MOST_REASONS)),
