@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from agentopt.changes import Changes, apply
 from agentopt.config import DEFAULT_TRIALS, RunConfig, load_config, save_config, validated, with_none
 from agentopt.errors import AgentoptError, ReplayMismatch, RunError, UsageError
 from agentopt.executors.inline import InlineExecutor
@@ -25,7 +26,7 @@ from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import Executor, Optimizer, Problem, Task
 from agentopt.sandbox.repository import REPOSITORY, Repository
-from agentopt.study import Budget, Stop, Study, baseline
+from agentopt.study import Stop, Study, baseline
 from agentopt.task import CODE_FILE, code_folders, load_task
 from agentopt.trial import Json, Suggestion
 
@@ -197,8 +198,21 @@ def open_run(plan: Plan, run: Path, *, watch: Watch = silent, say: Say = silent,
         raise
 
 
-def resume_run(run: Path, *, watch: Watch = silent, say: Say = silent, task: Task | None = None) -> OpenRun:
-    """Opens an existing run folder; what it is made of comes from its `config.toml` alone."""
+def resume_run(
+    run: Path,
+    *,
+    watch: Watch = silent,
+    say: Say = silent,
+    task: Task | None = None,
+    trials: int | None = None,
+    budget: float | str | None = None,
+) -> OpenRun:
+    """Opens an existing run folder; what it is made of comes from its `config.toml` alone.
+
+    `trials` and `budget` (wall seconds, or a text such as "30m") are what it may spend from now on, all sessions
+    counted; None: as before. Its optimizer goes on as it was planned: it is not told.
+    """
+    changes = validated(Changes, {"trials": trials, "budget": budget}, "agentopt resume")
     config, origin = load_config(run)
     if task is None and config.task.startswith(FUNCTION):
         raise UsageError(f"{run} was started from Python on a function: continue it there, with run={str(run)!r}.")
@@ -210,7 +224,7 @@ def resume_run(run: Path, *, watch: Watch = silent, say: Say = silent, task: Tas
         raise UsageError(f"{error}{hint}") from error
     if resolved.config.model is not None:
         check_model(resolved.config.model)
-    return _assemble(resolved, run, watch=watch, say=say, inline=task is not None)
+    return _assemble(resolved, run, watch=watch, say=say, inline=task is not None, changes=changes)
 
 
 def same_run(plan: Plan, run: Path) -> None:
@@ -223,12 +237,16 @@ def same_run(plan: Plan, run: Path) -> None:
             raise UsageError(f"{run} was started with {name} = {before[name]!r:.80}, not {now[name]!r:.80}.")
 
 
-def _assemble(plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool) -> OpenRun:
+def _assemble(
+    plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool, changes: Changes | None = None
+) -> OpenRun:
     config, task = plan.config, plan.task
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(run, json_value(plan.header())))
         if journal.history.header["space"] != json_value(task.space.to_json()):
             raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
+        if changes is not None:
+            apply(changes, journal)
         try:
             gateway: tuple[_Gateway, ...] = ()
             if plan.options.needs_model:
@@ -250,7 +268,6 @@ def _assemble(plan: Plan, run: Path, *, watch: Watch, say: Say, inline: bool) ->
             optimizer,
             _executor(plan, run, inline=inline),
             journal,
-            Budget(config.trials, config.budget),
             seed=config.seed,
             first=first,
             watch=watch,

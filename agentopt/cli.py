@@ -148,13 +148,15 @@ def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, a
 
 @cli.command()
 @click.argument("run")
+@click.option("--trials", type=int, help="Budget of trials from now on, those that were run among them.")
+@click.option("--budget", help="Budget of wall time from now on, earlier sessions among it.")
 @runs_dir_option
 @click.option("--quiet", is_flag=True, help="Shows no progress.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Prints one JSON object last on stdout, everything else on stderr."
 )
-def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
-    """Continues RUN, a run folder or its name, where it stopped."""
+def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool, **changes: Any) -> int:
+    """Continues RUN, a run folder or its name, where it stopped; a finished one with a larger budget."""
     from agentopt import build, runs
     from agentopt.journal import FILE
     from agentopt.progress import watcher_of
@@ -164,13 +166,16 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool) -> int:
     done = False
     with suppress(JournalError):  # a first record that a crash left torn is written again
         done = (folder / FILE).exists() and load_run(folder).status == "done"
-    if done:
-        click.echo(f"{folder} is done already: nothing to resume.", err=True)
+    if done and all(change is None for change in changes.values()):
+        click.echo(f"{folder} is done already: nothing to resume. --trials or --budget give it more.", err=True)
         _conclude(folder, as_json=as_json)
         return 0
     with watcher_of(folder, shown=not quiet) as watcher, signals():
         return _drive(
-            folder, lambda: build.resume_run(folder, watch=watcher, say=watcher.say), watcher, as_json=as_json
+            folder,
+            lambda: build.resume_run(folder, watch=watcher, say=watcher.say, **changes),
+            watcher,
+            as_json=as_json,
         )
 
 

@@ -1,7 +1,9 @@
 """The journal of a run: the only truth on disk about what was asked and what came of it.
 
-Three kinds of record, in order of time: one `run` (what the run is made of), then `asked` (one call of an optimizer and
-the trials it gave) and `finished` (one trial's outcome), and `stopped` where a session of the run ended by itself.
+The kinds of record, in order of time: one `run` (what the run is made of), then `asked` (one call of an optimizer and
+the trials it gave) and `finished` (one trial's outcome), `stopped` where a session of the run ended by itself, and
+`changed` where a later session was given something else than the first, as a larger budget. What a run was started with
+stays in the first record and in `config.toml`, and is all that its optimizer ever knows.
 An optimizer is told a trial exactly when its `finished` record is written, so the order of the `finished` records is
 the order of the tells: replaying the records on a new optimizer gives the state that the killed one had.
 """
@@ -10,7 +12,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,6 +55,26 @@ class Finished:
     trial: Trial
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may spend over all its sessions; None: no limit."""
+
+    trials: int | None = None
+    seconds: float | None = None
+    """Wall seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a session was given that the run was not started with; None: as before."""
+
+    at: str
+    """When, in ISO 8601."""
+    trials: int
+    """How many trials had finished by then."""
+    budget: Budget | None = None
+
+
 @dataclass(slots=True)
 class History:
     """What a journal says: a fold over its records."""
@@ -69,10 +92,18 @@ class History:
     """Seconds spent in the optimizer, LLM calls included."""
     stopped: str = ""
     """Why the last session ended; empty while it runs or where it was killed."""
+    changes: list[Change] = field(default_factory=list)
+    """What later sessions were given, oldest first."""
     damaged: int = 0
     """Lines that were torn by a crash."""
     calls: int = 0
     """The LLM calls that the suggestions so far were made from: those with a lower number than this."""
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may spend now: the latest budget that it was given."""
+        given = (change.budget for change in reversed(self.changes) if change.budget is not None)
+        return next(given, planned(self.header))
 
     def add(self, record: Mapping[str, Json]) -> None:
         """Takes the next record."""
@@ -82,6 +113,9 @@ class History:
             self._add_asked(record)
         elif kind == "finished":
             self._add_finished(record)
+        elif kind == "changed":
+            budget = _budget(record["budget"]) if "budget" in record else None
+            self.changes.append(Change(record["at"], len(self.trials), budget))
         elif kind == "stopped":
             self.asking += float(record.get("asking", 0.0))
         self.stopped = str(record.get("reason", "")) if kind == "stopped" else ""
@@ -105,6 +139,15 @@ class History:
         trial = make_trial(record["id"], suggestion, params, outcome_from_json(record["outcome"]), record["seconds"])
         self.trials.append(trial)
         self.events.append(Finished(trial))
+
+
+def planned(header: Mapping[str, Json]) -> Budget:
+    """Returns the budget that a run was started with."""
+    return _budget(header.get("budget", {}))
+
+
+def _budget(record: Mapping[str, Json]) -> Budget:
+    return Budget(record.get("trials"), record.get("seconds"))
 
 
 def make_trial(number: int, suggestion: Suggestion, params: Params, outcome: Outcome, seconds: float) -> Trial:
@@ -179,6 +222,12 @@ class Journal:
         record = {"event": "finished", "id": number, "outcome": outcome_to_json(outcome)}
         self._append({**record, "seconds": round(seconds, 6), "t": round(t, 3)}, durable=True)
         return self.history.trials[-1]
+
+    def changed(self, *, budget: Budget) -> None:
+        """Records durably what the session that begins is given."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        record = {"event": "changed", "at": at, "budget": asdict(budget), "t": round(self.history.elapsed, 3)}
+        self._append(record, durable=True)
 
     def stopped(self, reason: str, *, t: float, asking: float = 0.0) -> None:
         """Records why this session of the run ends, and the seconds of calls of the optimizer that were cut short."""

@@ -123,14 +123,13 @@ class Watcher:
 
     def _draw(self, history: History) -> None:
         assert self._live is not None
-        budget = history.header["budget"]
-        trials, seconds = budget.get("trials"), budget.get("seconds")
+        trials, seconds = history.budget.trials, history.budget.seconds
         by_time = seconds is not None and (not trials or history.elapsed / seconds > len(history.trials) / trials)
         total, done, unit = (seconds, history.elapsed, "s") if by_time else (trials, len(history.trials), "trials")
         if self._bar is None:
             self._live.start()
             self._bar = self._live.add_task(str(history.header["method"]), total=total, unit=unit, state="")
-        self._live.update(self._bar, total=total, completed=min(done, total), unit=unit, state=self._state())
+        self._live.update(self._bar, total=total, completed=min(done, total or done), unit=unit, state=self._state())
 
     def _print(self, history: History) -> None:
         now = time.monotonic()
@@ -139,7 +138,7 @@ class Watcher:
         if since < (_LEAST_SECONDS if better else LINE_SECONDS) and not history.stopped:
             return
         self._last_line, self._shown = now, self._found()
-        budget = history.header["budget"].get("trials")
+        budget = history.budget.trials
         count = f"{len(history.trials)}/{budget}" if budget else str(len(history.trials))
         self._console.print(Text(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}"))
 

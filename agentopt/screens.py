@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group as Lines
@@ -119,6 +120,7 @@ def run_json(report: RunReport) -> dict[str, Json]:
         "seed": report.seed,
         "status": report.status,
         "stopped": report.stopped,
+        "budget": asdict(report.budget),
         **(report.front.to_json() if len(report.objectives) > 1 else {}),
         "trials": [trial_to_json(t) for t in report.trials],
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -33,14 +32,6 @@ class Stop(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a run may spend over all its sessions; None: no limit."""
-
-    trials: int | None
-    seconds: float | None = None
-
-
 def trial_seed(seed: int, number: int) -> int:
     """Returns the evaluation seed of a trial: a function of the run's seed and the trial's id (or replicate) alone."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
@@ -55,15 +46,17 @@ class Study:
         optimizer: Optimizer,
         executor: Executor,
         journal: Journal,
-        budget: Budget,
         *,
         seed: int,
         first: Sequence[Suggestion] = (),
         watch: Callable[[History], None] = lambda _: None,
     ) -> None:
-        """`first` are suggestions to be run before the optimizer is asked; `watch` sees the history after each step."""
+        """The budget is the journal's.
+
+        `first` are suggestions to be run before the optimizer is asked; `watch` sees the history after each step.
+        """
         self._task, self._optimizer, self._executor, self._journal = task, optimizer, executor, journal
-        self._budget, self._seed, self._first, self._watch = budget, seed, first, watch
+        self._seed, self._first, self._watch = seed, first, watch
         self._start = time.monotonic() - journal.history.elapsed
         self._flying: set[int] = set()
         self._unanswered = 0.0
@@ -115,8 +108,8 @@ class Study:
     def _ask(self) -> int | None:
         """Asks for as many trials as may start now, and starts them; None: the optimizer had nothing to give."""
         room = self._executor.capacity - len(self._flying)
-        if self._budget.trials is not None:
-            room = min(room, self._budget.trials - self.history.next_id)
+        if (trials := self.history.budget.trials) is not None:
+            room = min(room, trials - self.history.next_id)
         if room <= 0:
             return 0
         start = time.perf_counter()
@@ -152,7 +145,8 @@ class Study:
 
     def seconds_left(self) -> float:
         """Returns what is left of the budget of wall seconds."""
-        return np.inf if self._budget.seconds is None else self._budget.seconds - self._now()
+        seconds = self.history.budget.seconds
+        return np.inf if seconds is None else seconds - self._now()
 
 
 def replay(journal: Journal, optimizer: Optimizer, objectives: Sequence[Objective]) -> None:

@@ -19,7 +19,7 @@ from agentopt.executors.inline import InlineExecutor
 from agentopt.journal import Journal
 from agentopt.optimizers import load_method
 from agentopt.protocols import Problem
-from agentopt.study import Budget, Study
+from agentopt.study import Study
 from agentopt.task import load_task
 
 DIMENSION = 14
@@ -33,8 +33,8 @@ def ours(folder: Path, trials: int, seed: int) -> float:
     problem = Problem(task.space, task.objectives, trials=trials)
     start = time.perf_counter()
     optimizer = method(problem, method.Options(), np.random.default_rng([seed, 1]))
-    with Journal(folder / f"ours-{seed}", {"method": "cmaes"}) as journal:
-        Study(task, optimizer, InlineExecutor(task), journal, Budget(trials), seed=seed).run()
+    with Journal(folder / f"ours-{seed}", {"method": "cmaes", "budget": {"trials": trials}}) as journal:
+        Study(task, optimizer, InlineExecutor(task), journal, seed=seed).run()
     return time.perf_counter() - start
 
 

@@ -122,6 +122,7 @@ def test_every_module_belongs_to_a_known_room():
         "__main__",
         "build",
         "catalog",
+        "changes",
         "scaffold",
         "doctor",
         "screens",

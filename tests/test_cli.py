@@ -190,7 +190,7 @@ def test_resuming_a_finished_run_says_so(capsys):
 def test_show_and_list_runs(capsys):
     ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3", "--name", "x")
     found = json.loads(ok(capsys, "show", "x", "--json").out)
-    assert list(found) == ["run", "method", "task", "seed", "status", "stopped", "trials"]
+    assert list(found) == ["run", "method", "task", "seed", "status", "stopped", "budget", "trials"]
     assert found["status"] == "done"
     assert [list(trial) for trial in found["trials"]] == [["id", "params", "values", "status", "origin", "seconds"]] * 3
     assert json.loads(ok(capsys, "show", "runs/x", "--trial", "1", "--json").out)["id"] == 1

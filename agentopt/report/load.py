@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from agentopt.code.keeper import Keeper
-from agentopt.journal import History, read_history
+from agentopt.journal import Budget, Change, History, read_history
 from agentopt.ledger import Exchange, read_ledger
 from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Front, front_of, known_hypervolume
@@ -70,6 +70,10 @@ class RunReport:
     elapsed: float
     asking: float
     damaged: int
+    budget: Budget = field(default_factory=Budget)
+    """What the run may spend: the latest budget that it was given."""
+    changes: tuple[Change, ...] = ()
+    """What later sessions were given that the run was not started with."""
 
     @property
     def method(self) -> str:
@@ -256,6 +260,8 @@ def report_of(run: Path, history: History, exchanges: tuple[Exchange, ...], stat
         elapsed=history.elapsed,
         asking=history.asking,
         damaged=history.damaged,
+        budget=history.budget,
+        changes=tuple(history.changes),
     )
 
 

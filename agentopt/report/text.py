@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentopt.code.keeper import Keeper, Verdict
+from agentopt.journal import Budget, planned
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of, forecast_texts, pool_text
 from agentopt.report.fronts import Reference
@@ -60,12 +61,13 @@ def render(report: RunReport) -> RenderableType:
 
 
 def _parts(report: RunReport) -> Iterator[RenderableType]:
-    budget = report.header.get("budget", {})
-    limit = f" of {budget['trials']}" if budget.get("trials") else ""
+    limit = f" of {report.budget.trials}" if report.budget.trials else ""
     pending = f", {report.pending} under way" if report.pending and report.status == "running" else ""
     end = ", the method had nothing more to propose" if report.stopped == "exhausted" else ""
     yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}{end}")
     yield Text(f"{len(report.trials)}{limit} trials{pending} in {duration(report.elapsed)}  ({report.run})")
+    for line in changes_text(report):
+        yield Text(line)
     if report.damaged:
         yield Text(f"{report.damaged} torn lines of the journal were skipped (a crash left them).")
     yield ""
@@ -92,6 +94,24 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
         yield ""
         for line in (pool_text(found), *forecast_texts(found)):
             yield Text(line)
+
+
+def budget_text(budget: Budget) -> str:
+    """Returns what a run may spend."""
+    limits = [f"{budget.trials} trials"] if budget.trials else []
+    limits += [duration(budget.seconds)] if budget.seconds else []
+    return " or ".join(limits) or "none stated"
+
+
+def changes_text(report: RunReport) -> list[str]:
+    """Returns what later sessions were given that the run was not started with, one line for each change."""
+    lines, before = [], planned(report.header)
+    for change in report.changes:
+        if change.budget is not None:
+            old, new = budget_text(before), budget_text(change.budget)
+            lines.append(f"After {change.trials} trials the budget was changed from {old} to {new} ({change.at}).")
+            before = change.budget
+    return lines
 
 
 def _best(report: RunReport) -> Iterator[RenderableType]:

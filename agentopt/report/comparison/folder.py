@@ -15,6 +15,7 @@ import numpy as np
 
 from agentopt.errors import JournalError
 from agentopt.journal import FILE as JOURNAL
+from agentopt.journal import Budget
 from agentopt.log import read_log
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of
@@ -140,7 +141,10 @@ def load_comparison(folder: Path) -> Comparison:
                 run = folder / "cells" / safe_name(task) / safe_name(method.label) / f"s{seed}"
                 if (report := _readable(run)) is not None:
                     reports[method.label, task, seed] = report
-    return assemble(folder, methods, reports, tasks=tasks, seeds=seeds, trials=plan.get("trials"))
+    planned = Budget(plan.get("trials"), plan.get("budget"))
+    other = sum(report.budget != planned for report in reports.values())
+    notes = [f"{other} of the runs were given another budget than the comparison's."] if other else []
+    return assemble(folder, methods, reports, tasks=tasks, seeds=seeds, trials=planned.trials, notes=notes)
 
 
 def _readable(run: Path) -> RunReport | None:

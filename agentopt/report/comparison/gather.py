@@ -31,7 +31,7 @@ def comparison_of_reports(reports: Sequence[RunReport]) -> Comparison:
     notes = list(_notes(list(found.values())))
     if double:
         notes.append(f"{double} runs repeat a method, task and seed that is there already; one of each is counted.")
-    budgets = [report.header.get("budget", {}).get("trials") or 0 for report in reports]
+    budgets = [report.budget.trials or 0 for report in reports]
     records = {label: json.loads(kind) for kind, label in names.items()}
     return assemble(
         _common([report.run for report in reports]),
@@ -69,8 +69,7 @@ def _labels(kinds: Sequence[Mapping[str, Json]]) -> list[str]:
 def _notes(reports: Sequence[RunReport]) -> list[str]:
     notes, budgets = [], defaultdict(set)
     for task, report in zip(task_labels(reports), reports, strict=True):
-        budget = report.header.get("budget", {})
-        budgets[task].add((budget.get("trials"), budget.get("seconds")))
+        budgets[task].add(report.budget)
     differing = sorted(task for task, found in budgets.items() if len(found) > 1)
     if differing:
         notes.append(f"The runs did not have the same budget on {', '.join(differing)}.")

@@ -26,7 +26,17 @@ from agentopt.report.tables import (
     front_table,
     groups_table,
 )
-from agentopt.report.text import base_text, duration, failures, front_text, kept_texts, number, values_of
+from agentopt.report.text import (
+    base_text,
+    budget_text,
+    changes_text,
+    duration,
+    failures,
+    front_text,
+    kept_texts,
+    number,
+    values_of,
+)
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial
 
@@ -124,9 +134,6 @@ def run_part(name: str, analysis: RunAnalysis) -> Part:
 
 def _facts(report: RunReport) -> dict[str, str]:
     header, config = report.header, _config(report)
-    budget = header.get("budget", {})
-    limits = [f"{budget['trials']} trials"] if budget.get("trials") else []
-    limits += [duration(budget["seconds"])] if budget.get("seconds") else []
     model = header.get("model") or {}
     facts = {
         "method": report.method,
@@ -134,13 +141,15 @@ def _facts(report: RunReport) -> dict[str, str]:
         "seed": str(report.seed),
         "status": report.status,
         "trials": f"{len(report.trials)}{f', {report.pending} not finished' if report.pending else ''}",
-        "budget": " or ".join(limits) or "none stated",
+        "budget": budget_text(report.budget),
         "workers": str(header.get("workers", 1)),
         "model": str(model.get("name", "")) if report.exchanges or model.get("name") else "none",
         "started": _moment(str(header.get("started", ""))),
         "lasted": duration(report.elapsed),
         "folder": report.run.resolve().name,
     }
+    if changed := changes_text(report):
+        facts["changes"] = " ".join(changed)
     if report.damaged:
         facts["journal"] = f"{report.damaged} torn lines were skipped (a crash left them)"
     provenance = config.get("provenance", {})
