@@ -11,11 +11,14 @@ from agentopt.cli import cli, runs_dir_option, show, show_json
 
 @cli.command("finalise")
 @click.argument("run")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each version.")
+@click.option("--seeds", type=click.IntRange(1), default=None, show_default="3", help="Trainings of each version.")
 @runs_dir_option
 @click.option("--json", "as_json", is_flag=True, help="Prints one JSON object last on stdout.")
-def finalise_command(run: str, runs_dir: Path, seeds: int, *, as_json: bool) -> None:
-    """Trains the best version of RUN anew on fresh seeds and opens the test split, once."""
+def finalise_command(run: str, runs_dir: Path, seeds: int | None, *, as_json: bool) -> None:
+    """Trains the best version of RUN anew on fresh seeds and opens the test split, once.
+
+    One that was cut off goes on with the version and the seeds that it began with.
+    """
     from agentopt.final import FILE, final_json, finalise
     from agentopt.report.text import table
     from agentopt.runs import find_run

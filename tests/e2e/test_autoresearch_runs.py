@@ -229,3 +229,23 @@ def test_a_run_that_is_killed_in_training_and_in_scoring_ends_like_the_uninterru
     assert not worktrees.exists()
     assert not list((home / "tmp").iterdir())
     assert processes_of(home) == []
+
+
+def test_a_finalise_that_is_killed_ends_like_the_uninterrupted_one(tour, home):
+    """The best version was being trained when it was killed: the test value of the first one was known."""
+    whole, cut = (home / "runs" / name for name in ("final", "cut"))
+    for run in (whole, cut):
+        shutil.copytree(tour.run, run)
+    best = tour.keeper.best.trial
+    command = ["finalise", str(cut), "--seeds", "1"]
+    assert main(["finalise", str(whole), "--seeds", "1"]) == 0
+    killed_at([sys.executable, "-m", "agentopt", *command], cut / "worktrees", f"t{best}/train.py")
+    assert not (cut / "final.json").exists()
+    deadline = time.monotonic() + 20
+    while left := processes_of(home):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    assert main(command) == 0
+    versions = [json.loads((run / "final.json").read_text())["versions"] for run in (whole, cut)]
+    assert versions[0] == versions[1]
+    assert [len(one["test"]) for one in versions[0]] == [1, 1]
