@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agentopt.cli import cli, runs_dir_option, show, show_json, signals
 from agentopt.errors import RunError
+
+if TYPE_CHECKING:
+    from agentopt.compare.design import Design
+    from agentopt.compare.run import Progress
 
 _QUICK = 50
 
@@ -17,31 +22,58 @@ _QUICK = 50
 @cli.command()
 @click.argument("methods", nargs=-1, required=True, metavar="METHOD...")
 @click.option("--task", "tasks", multiple=True, help="A task or a suite:NAME; repeatable. [default: the run default]")
-@click.option("--seeds", type=click.IntRange(1), default=8, show_default=True, help="Runs per method and task.")
+@click.option(
+    "--seeds",
+    help="How many runs per method and task, as in 20 (seeds 0 to 19), or which seeds, as in 100-119 or 100-119,200."
+    " [default: 10, or as many as the tests need]",
+)
 @click.option("--trials", type=click.IntRange(1), help="Trials per run. [default: 100, unless --budget is given]")
 @click.option("--budget", help="Wall time per run, such as 90s or 10m.")
-@click.option("--model", help="The model of the methods that ask one.")
-@click.option("--base-url", help="An OpenAI-compatible endpoint that serves the model.")
+@click.option(
+    "-t", "--task-option", "task_options", multiple=True, metavar="KEY=VALUE", help="An option of every task."
+)
+@click.option(
+    "--train-budget", help="Budget of one training, for tasks that train: '250k tokens', '8 virtual' or 300s."
+)
+@click.option("--model", help="The model of the methods that ask one and name no other.")
+@click.option("--base-url", help="An OpenAI-compatible endpoint that serves the models.")
+@click.option("--temperature", type=float, help="Sampling temperature of the models.")
 @click.option("--controls", is_flag=True, help="Adds the model-free twins of the methods that ask a model.")
+@click.option(
+    "--family",
+    type=click.Choice(["first", "all"]),
+    help="What is tested: the first METHOD against each of the others (and methods that ask a model against their"
+    " controls), or all pairs. [default: first]",
+)
 @click.option("--no-default", is_flag=True, help="Does not evaluate a task's default configuration first.")
 @click.option("--workers", type=click.IntRange(1), help="Runs at a time. [default: the cores of this machine]")
 @runs_dir_option
 @click.option("--name", help="Name of the folder. [default: one that depends on what is compared]")
 @click.option("--json", "as_json", is_flag=True, help="Prints one JSON object last on stdout, all else on stderr.")
-def compare(tasks: tuple[str, ...], runs_dir: Path, name: str | None, *, as_json: bool, **flags: Any) -> int:
+def compare(runs_dir: Path, name: str | None, *, workers: int | None, as_json: bool, **flags: Any) -> int:
     """Compares METHODS on the same tasks, budgets and seeds.
 
-    A method takes options in brackets: 'centaur[ratio=0.1]'. The same command again finishes what is missing.
+    A method takes options in brackets, its own model among them: 'centaur[ratio=0.1,model=qwen-4b]'. The same command
+    again finishes what is missing. Under its --name a comparison takes more methods, tasks and seeds; what is not given
+    again stays as it was.
     """
-    from agentopt import compare as comparing
+    from agentopt.compare.design import default_name
+    from agentopt.compare.plan import joined, planned
+    from agentopt.compare.run import planned_cells, run_comparison
+    from agentopt.report.comparison.family import promise
 
-    design = _design(tasks, **{k: v for k, v in flags.items() if k != "workers"})
-    comparing.check(design)
-    folder = runs_dir / (name or comparing.default_name(design))
-    workers = flags["workers"] or len(os.sched_getaffinity(0))
-    _say(f"{len(comparing.planned_cells(design, folder))} runs, {workers} at a time: {folder}")
+    design = _design(None if name is None else planned(runs_dir / name), **flags)
+    folder = runs_dir / (name or default_name(design))
+    there = planned(folder)
+    if there is not None and flags["family"] is None:
+        design = replace(design, family=there.family)
+    whole = design if there is None else joined(there, design, folder)
+    workers = workers or len(os.sched_getaffinity(0))
+    _say(f"{len(planned_cells(whole, folder))} runs, {workers} at a time: {folder}")
+    if len(whole.methods) > 1:
+        _say(promise(whole.contenders, whole.family, tasks=len(whole.tasks), seeds=len(whole.seeds)))
     with signals():
-        failed = comparing.run_comparison(design, folder, workers=workers, say=_say, watch=_line)
+        failed = run_comparison(design, folder, workers=workers, say=_say, watch=_line)
     _conclude(folder, as_json=as_json)
     if failed:
         lines = "\n".join(failed[:_QUICK])
@@ -50,39 +82,64 @@ def compare(tasks: tuple[str, ...], runs_dir: Path, name: str | None, *, as_json
 
 
 def _design(
-    tasks: tuple[str, ...],
+    there: Design | None,
     *,
     methods: tuple[str, ...],
-    seeds: int,
+    tasks: tuple[str, ...],
+    seeds: str | None,
     trials: int | None,
     budget: str | None,
-    model: str | None,
-    base_url: str | None,
     controls: bool,
-    no_default: bool,
-) -> Any:
-    from agentopt import compare as comparing
-    from agentopt.config import DEFAULT_TRIALS, parse_seconds
+    family: str | None,
+    **flags: Any,
+) -> Design:
+    """Returns what the command line states; the rest is as in the comparison that is there, else by default."""
+    from agentopt.compare.design import (
+        DEFAULT_SEEDS,
+        Design,
+        checked,
+        contender,
+        enough_seeds,
+        parse_seeds,
+        with_controls,
+    )
+    from agentopt.config import DEFAULT_TRIALS, from_flags
+    from agentopt.report.comparison.family import Family
     from agentopt.suites import expand_tasks
     from agentopt.task import DEFAULT_TASK
 
-    contenders = [comparing.contender(text) for text in methods]
-    if controls:
-        contenders += [twin for one in contenders for twin in comparing.controls(one)]
-    seconds = None if budget is None else parse_seconds(budget)
-    named = {key: value for key, value in (("name", model), ("base_url", base_url)) if value is not None}
-    return comparing.Design(
-        methods=tuple(contenders),
-        tasks=tuple(expand_tasks(tasks or (DEFAULT_TASK,))),
-        seeds=tuple(range(seeds)),
-        trials=DEFAULT_TRIALS if trials is None and seconds is None else trials,
-        budget=seconds if seconds is None else float(str(seconds)),
-        baseline=not no_default,
-        model=named or None,
-    )
+    named = tuple(contender(text) for text in methods)
+    if there is None:
+        blank = Design((), (DEFAULT_TASK,), tuple(range(DEFAULT_SEEDS)), DEFAULT_TRIALS)
+    else:
+        blank = replace(there, methods=(), stages=())
+    settings = from_flags(options=(), thinking=False, **flags)
+    stated: dict[str, Any] = {"methods": with_controls(named) if controls else named}
+    if tasks:
+        stated["tasks"] = tuple(expand_tasks(tasks))
+    if seeds is not None:
+        stated["seeds"] = parse_seeds(seeds)
+    if trials is not None or budget is not None:
+        stated |= {"trials": trials, "budget": None if budget is None else _seconds(budget)}
+    if family is not None:
+        stated["family"] = Family(family)
+    stated |= {key: settings[key] for key in ("model", "task_options") if key in settings}
+    if flags["no_default"]:
+        stated["baseline"] = False
+    found = checked(replace(blank, **stated))
+    return found if seeds is not None or there is not None else enough_seeds(found)
 
 
-def _line(progress: Any) -> None:
+def _seconds(budget: str) -> float:
+    from agentopt.config import parse_seconds
+
+    try:
+        return float(str(parse_seconds(budget)))
+    except ValueError as error:
+        raise click.BadParameter(f"{budget!r} cannot be used: {error}.", param_hint="--budget") from error
+
+
+def _line(progress: Progress) -> None:
     from agentopt.report.text import duration
 
     what = f"failed: {progress.error.splitlines()[0]}" if progress.error else "done"
@@ -93,7 +150,8 @@ def _line(progress: Any) -> None:
 def _conclude(folder: Path, *, as_json: bool) -> None:
     from agentopt.report.comparison.analysis import Analysis
     from agentopt.report.comparison.folder import load_comparison
-    from agentopt.report.comparison.text import comparison_json, render_comparison
+    from agentopt.report.comparison.summary import comparison_json
+    from agentopt.report.comparison.text import render_comparison
 
     found = Analysis(load_comparison(folder))
     show(render_comparison(found), err=as_json)

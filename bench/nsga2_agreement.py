@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agentopt.compare import contender
+from agentopt.compare.design import contender
 from agentopt.optimizers import load_method
 from agentopt.pareto import hypervolume
 from agentopt.protocols import Problem, minimised

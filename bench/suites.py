@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from agentopt.compare import contender
+from agentopt.compare.design import contender
 from agentopt.optimizers import load_method
 from agentopt.protocols import Problem
 from agentopt.suites import PREFIX, expand_tasks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -16,18 +18,24 @@ from processes import eventually, running
 
 from agentopt.build import open_run, plan
 from agentopt.cli import main
-from agentopt.compare import (
+from agentopt.compare.design import (
+    DEFAULT_SEEDS,
     Design,
-    check,
+    checked,
     contender,
     controls,
     default_name,
-    planned_cells,
-    run_comparison,
+    enough_seeds,
+    parse_seeds,
+    with_controls,
 )
+from agentopt.compare.plan import joined, planned
+from agentopt.compare.run import by_server, planned_cells, run_comparison
 from agentopt.errors import JournalError, UsageError
 from agentopt.journal import read_history
-from agentopt.report.comparison.folder import safe_name
+from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.family import Family, controls_of, family_pairs, promise
+from agentopt.report.comparison.folder import load_comparison, safe_name
 
 
 def comparison(*methods, tasks=("sphere-3", "branin"), seeds=2, trials=12, **more):
@@ -63,7 +71,7 @@ def test_a_method_that_cannot_be_read_is_refused(text):
 )
 def test_mistakes_are_found_before_anything_runs(bad, message):
     with pytest.raises(UsageError, match=message):
-        check(bad)
+        checked(bad)
 
 
 def test_the_twins_of_an_llm_method_keep_its_options_and_name_it():
@@ -116,7 +124,7 @@ def test_what_is_missing_is_finished_and_the_rest_left_alone(tmp_path):
 def test_a_folder_takes_one_comparison_and_one_process(tmp_path):
     run_comparison(comparison("random", tasks=("branin",), seeds=1), tmp_path, workers=1)
     with pytest.raises(UsageError, match="another comparison"):
-        run_comparison(comparison("sobol", tasks=("branin",), seeds=1), tmp_path, workers=1)
+        run_comparison(comparison("random", tasks=("branin",), seeds=1, trials=13), tmp_path, workers=1)
 
 
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path):
@@ -192,3 +200,154 @@ def test_a_comparison_is_reported_as_files_and_a_page(tmp_path, capsys):
     assert "Paired tests" in page
     assert "<svg" in page
     assert (tmp_path / "c" / "report" / "methods.csv").is_file()
+
+
+def test_the_seeds_are_a_number_or_named():
+    assert parse_seeds("3") == (0, 1, 2)
+    assert parse_seeds("100-102") == (100, 101, 102)
+    assert parse_seeds("200, 100-102,101") == (100, 101, 102, 200)
+    assert parse_seeds("7-7") == (7,)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "", "a", "5-3", "1-", "1,,2", "1.5", "3-4-5"])
+def test_seeds_that_cannot_be_read_are_refused(text):
+    with pytest.raises(UsageError, match="--seeds"):
+        parse_seeds(text)
+
+
+def test_a_comparison_takes_more_seeds_methods_and_tasks(tmp_path):
+    seen = []
+    run_comparison(comparison("random", "sobol", tasks=("branin",)), tmp_path, workers=1)
+    before = contents(tmp_path)
+    more = comparison("cmaes", tasks=("branin", "sphere-3"), seeds=3)
+    assert run_comparison(more, tmp_path, workers=2, watch=seen.append) == []
+    assert len(seen) == 3 * 2 * 3 - 4, "what is done is not run again"
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    plan = planned(tmp_path)
+    assert [method.label for method in plan.methods] == ["random", "sobol", "cmaes"]
+    assert (plan.tasks, plan.seeds) == (("branin", "sphere-3"), (0, 1, 2))
+    found = load_comparison(tmp_path)
+    assert found.planned == sum(cell.finished for cell in found.cells) == 18
+    assert "it had 2 methods and 1 task and 2 seeds" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trials": 13}, "--trials was 12 there, and is 13 now"),
+        ({"budget": 9.0}, "--budget was not given there, and is 9.0 now"),
+        ({"baseline": False}, "--no-default was true there, and is false now"),
+        ({"model": {"name": "a"}}, 'the settings of the model was not given there, and is {"name": "a"} now'),
+        ({"task_options": {"noise": False}}, '--task-option was not given there, and is {"noise": false} now'),
+        ({"family": Family.ALL}, '--family was "first" there, and is "all" now'),
+    ],
+)
+def test_what_cannot_change_is_named(tmp_path, changed, said):
+    there = comparison("random", "sobol")
+    with pytest.raises(UsageError) as caught:
+        joined(there, replace(there, **changed), tmp_path)
+    assert said in str(caught.value)
+    assert "choose another --name" in str(caught.value)
+
+
+def test_a_plan_that_was_written_before_families_tests_all_pairs_and_keeps_its_name(tmp_path):
+    old = {
+        "version": 1,
+        "methods": [{"label": m, "method": m, "options": {}, "control_of": None} for m in ("random", "sobol", "cmaes")],
+        "tasks": ["branin"],
+        "seeds": [0, 1],
+        "trials": 12,
+        "budget": None,
+        "baseline": True,
+        "model": None,
+    }
+    (tmp_path / "comparison.json").write_text(json.dumps(old))
+    plan = planned(tmp_path)
+    assert plan.family is Family.ALL
+    name = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()[:8]
+    assert default_name(plan) == default_name(replace(plan, family=Family.FIRST)) == f"compare-{name}"
+    assert len(Analysis(load_comparison(tmp_path)).tests) == 3
+
+
+def test_the_command_adds_to_a_comparison_and_leaves_the_rest_as_it_was(tmp_path, capsys):
+    where = ["--runs-dir", str(tmp_path), "--name", "c", "--workers", "1", "--json"]
+    begin = ["compare", "random", "sobol", "--task", "branin", "--seeds", "2", "--trials", "5", "--no-default"]
+    assert main([*begin, *where]) == 0
+    assert main(["compare", "cmaes", *where]) == 0
+    out, err = capsys.readouterr()
+    last = json.loads(out.splitlines()[-1])
+    assert list(last["methods"]) == ["random", "sobol", "cmaes"]
+    assert [(test["a"], test["b"]) for test in last["tests"]] == [("random", "sobol"), ("random", "cmaes")]
+    assert "4 of 6 cells are done already" in err
+    assert main(["compare", "cmaes", "--trials", "6", *where]) == 2
+    assert "--trials was 5 there, and is 6 now" in capsys.readouterr().err
+
+
+def test_what_a_comparison_will_be_able_to_claim_is_said_before_it_starts(tmp_path, capsys):
+    command = ["compare", "random", "sobol", "cmaes", "--task", "branin", "--trials", "3", "--workers", "1"]
+    command += ["--runs-dir", str(tmp_path), "--name"]
+    assert main([*command, "few", "--seeds", "2"]) == 0
+    said = capsys.readouterr().err
+    assert "Tested: random against each of the others (2 tests, 2 pairs of runs each)." in said
+    assert "0.5 x 2 tests = 1, above 0.05: no pair can be called different. 7 seeds can." in said
+    assert said.index("Tested:") < said.index("[1/6")
+    document = planned(tmp_path / "few")
+    assert promise(document.contenders, Family.FIRST, tasks=1, seeds=10).endswith(
+        "The smallest p-value possible is 0.00195 x 2 tests = 0.00391: a difference can be claimed (at 0.05)."
+    )
+
+
+@pytest.mark.parametrize(("methods", "tasks", "seeds"), [(2, 1, 10), (5, 1, 10), (60, 1, 12), (60, 4, 10)])
+def test_the_default_seeds_leave_room_for_a_claim(methods, tasks, seeds):
+    made = tuple(contender(f"random[x={i}]") for i in range(methods))
+    design = Design(made, tuple("abcd"[:tasks]), tuple(range(DEFAULT_SEEDS)), 5)
+    assert len(enough_seeds(design).seeds) == seeds
+    assert "can be claimed" in promise(design.contenders, design.family, tasks=tasks, seeds=seeds)
+
+
+def test_two_models_can_be_compared_and_share_their_controls(tmp_path):
+    methods = with_controls([contender(f"llm[model=scripted:{name}.jsonl]") for name in ("a", "b")])
+    assert [m.label for m in methods][2:] == ["llm[sampler=incumbent]", "llm[sampler=uniform]"]
+    design = checked(replace(comparison(), methods=methods, model={"name": "other", "temperature": 0.1}))
+    assert [m.asks for m in design.methods] == [True, True, False, False]
+    settings = design.settings(design.methods[1], "branin", 0)
+    assert settings["model"] == {"name": "scripted:b.jsonl", "temperature": 0.1}
+    assert "model" not in settings["options"]
+    first, second, *twins = design.contenders
+    assert controls_of(first, design.contenders) == controls_of(second, design.contenders) == twins
+    assert family_pairs(design.contenders, Family.FIRST) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
+    with pytest.raises(UsageError, match=r"cmaes\[model=a\] asks no language model"):
+        checked(comparison("cmaes[model=a]"))
+
+
+def test_one_model_is_served_at_a_time_and_seeds_stay_in_order(tmp_path):
+    design = checked(comparison("llm[model=smollm2-135m]", "random", "llm[model=qwen-4b]", tasks=("branin",)))
+    said = []
+    groups = by_server(design, planned_cells(design, tmp_path), said.append)
+    assert [None if model is None else model.name for model, _ in groups] == ["smollm2-135m", "qwen-4b"]
+    order = [[(cell.seed, cell.contender.method) for cell in cells] for _, cells in groups]
+    assert order == [[(0, "llm"), (0, "random"), (1, "llm"), (1, "random")], [(0, "llm"), (1, "llm")]]
+    assert said[0].startswith("2 models are served here, one after the other: smollm2-135m (context ")
+    here = checked(comparison("llm", "random", model={"name": "m", "base_url": "http://127.0.0.1:9/v1"}))
+    assert [model for model, _ in by_server(here, planned_cells(here, tmp_path))] == [None]
+
+
+def test_options_of_tasks_and_models_reach_every_cell(tmp_path, capsys):
+    command = ["compare", "random", "sobol", "--task", "autoresearch-surrogate", "-t", "noise=false", "--trials", "3"]
+    assert main([*command, "--temperature", "0.3", "--seeds", "1", "--runs-dir", str(tmp_path), "--name", "c"]) == 0
+    plan = planned(tmp_path / "c")
+    assert (plan.task_options, plan.model) == ({"noise": False}, {"temperature": 0.3})
+    cell = tmp_path / "c" / "cells" / "autoresearch-surrogate" / "sobol" / "s0"
+    assert read_history(cell).header["task_options"] == {"noise": False}
+    capsys.readouterr()
+    assert main([*command, "--train-budget", "8 virtual", "--runs-dir", str(tmp_path), "--name", "d"]) == 2
+    assert "train_budget" in capsys.readouterr().err
+
+
+def test_labels_of_any_length_have_a_folder_of_their_own():
+    long = [f"m[{'x' * 300}={i}]" for i in range(2)]
+    assert all(len(safe_name(label)) == 255 for label in long)
+    assert safe_name(long[0]) != safe_name(long[1])
+    with pytest.raises(UsageError, match="would share the folder"):
+        checked(comparison("random", tasks=("my/task", "my_task")))

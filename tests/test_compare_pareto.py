@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agentopt import compare
 from agentopt.cli import main
+from agentopt.compare.design import Design, checked, contender
 from agentopt.errors import JournalError, UsageError
 from agentopt.journal import Journal
 from agentopt.pareto import estimated_reference, hypervolume
@@ -22,8 +22,9 @@ from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.files import write_comparison
 from agentopt.report.comparison.folder import load_comparison, safe_name
 from agentopt.report.comparison.gather import comparison_of_reports
+from agentopt.report.comparison.summary import comparison_json
 from agentopt.report.comparison.tables import comparison_tables
-from agentopt.report.comparison.text import comparison_json, render_comparison
+from agentopt.report.comparison.text import render_comparison
 from agentopt.report.fronts import INITIAL
 from agentopt.report.load import load_run
 from agentopt.space import Float, SearchSpace
@@ -214,10 +215,10 @@ def test_three_objectives_have_hypervolumes_and_no_surfaces(tmp_path):
 
 
 def test_a_method_for_one_objective_is_refused_before_anything_runs():
-    methods = (compare.contender("random"), compare.contender("cmaes"))
-    design = compare.Design(methods, ("sphere-2", "zdt1"), (0,), 5)
+    methods = (contender("random"), contender("cmaes"))
+    design = Design(methods, ("sphere-2", "zdt1"), (0,), 5)
     with pytest.raises(UsageError, match="cmaes takes one objective, and zdt1 has 2"):
-        compare.check(design)
+        checked(design)
 
 
 def test_the_command_compares_hypervolumes(tmp_path, capsys, monkeypatch):

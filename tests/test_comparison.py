@@ -21,7 +21,8 @@ from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.files import write_comparison
 from agentopt.report.comparison.folder import load_comparison, safe_name
 from agentopt.report.comparison.gather import comparison_of_reports
-from agentopt.report.comparison.text import comparison_json, render_comparison
+from agentopt.report.comparison.summary import comparison_json
+from agentopt.report.comparison.text import render_comparison
 from agentopt.report.load import load_run
 from agentopt.space import Float, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Suggestion
@@ -115,7 +116,7 @@ def test_the_cells_are_read(simple):
 def test_the_json_has_what_it_promises(simple):
     found = comparison_json(Analysis(load_comparison(simple)))
     json.dumps(found, allow_nan=False)
-    assert set(found) == {"run", "methods", "tests"}
+    assert set(found) == {"run", "family", "methods", "tests"}
     assert found["run"] == str(simple)
     good = found["methods"]["good"]
     assert good["median_best"] == pytest.approx(1.35)
@@ -314,7 +315,7 @@ def test_plain_runs_make_a_comparison(tmp_path):
     assert "ratio=0.1,sampler=llm] is not significantly different from centaur[ratio=0.1,sampler=uniform]" in shown(
         found
     )
-    assert "3 of 6 pairs of methods have no task and seed in common" in shown(found)
+    assert "3 of 6 tested pairs of methods have no task and seed in common" in shown(found)
 
 
 def test_what_plain_runs_do_not_have_in_common_is_said(tmp_path):
@@ -401,3 +402,47 @@ def test_runs_of_several_methods_are_compared_where_they_are_reported(tmp_path, 
     assert (tmp_path / "runs.csv").read_text().count("good") == 12
     assert main(["report", *(str(tmp_path / f"good{seed}") for seed in range(2))]) == 0
     assert "Paired" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_few_seeds_are_reported_with_what_it_would_take(tmp_path, seeds):
+    write_plan(tmp_path, ["a", "b", "c"], seeds=seeds, family="first")
+    for label in "abc":
+        for seed in range(seeds):
+            write_run(place(tmp_path, label, seed), [ord(label) + seed / 10], method=label, seed=seed)
+    found = Analysis(load_comparison(tmp_path))
+    text = shown(found.comparison)
+    runs = "1 pair" if seeds == 1 else f"{seeds} pairs"
+    least = min(1.0, 2 * 2.0 ** (1 - seeds))
+    assert f"with {runs} of runs the smallest p-value that there can be, corrected for 2 tests, is {least:.3g}" in text
+    assert "At least 7 seeds are needed." in text
+    assert "Tested: a against each of the others (Holm's correction for 2 tests)." in text
+    document = comparison_json(found)
+    json.dumps(document, allow_nan=False)
+    assert document["family"] == "first"
+    assert [(t["a"], t["b"], t["possible"]) for t in document["tests"]] == [("a", "b", False), ("a", "c", False)]
+
+
+def test_runs_that_are_missing_are_asked_for_and_not_seeds(tmp_path):
+    """With many tasks one seed is enough, but only one pair of runs is finished."""
+    tasks = [f"t{i}" for i in range(8)]
+    write_plan(tmp_path, ["a", "b"], tasks=tasks, seeds=1)
+    for label in "ab":
+        write_run(place(tmp_path, label, 0, "t0"), [ord(label)], method=label, task="t0")
+    text = shown(load_comparison(tmp_path))
+    assert "with 1 pair of runs the smallest p-value that there can be is 1, above 0.05. 6 are needed;" in text
+    assert "there are 8 once every run is finished." in text
+    assert "seeds are needed" not in text
+
+
+def test_a_method_that_failed_everywhere_is_told_from_one_that_did_not_run(tmp_path):
+    write_plan(tmp_path, ["a", "dead", "absent"], seeds=7, family="first")
+    for seed in range(7):
+        write_run(place(tmp_path, "a", seed), [1, 2], method="a", seed=seed)
+        write_run(place(tmp_path, "dead", seed), [FAILED, OOM], method="dead", seed=seed)
+    found = Analysis(load_comparison(tmp_path))
+    text = shown(found.comparison)
+    assert "dead: no trial of any run completed; it ranks last." in text
+    assert "1 of 2 tested pairs of methods have no task and seed in common that both finished." in text
+    json.dumps(comparison_json(found), allow_nan=False)
+    write_comparison(found, tmp_path / "out")

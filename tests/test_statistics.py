@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from agentopt.report.comparison.curves import (
     rank_curves,
     targets_reached,
 )
+from agentopt.report.comparison.family import Family, promise
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import holm, least_p, pairs_needed, signed_rank, superiority
-from agentopt.report.comparison.statistics import average_ranks, comparable, pair_tests, ranking, task_tests
+from agentopt.report.comparison.statistics import average_ranks, comparable, duels, pair_tests, ranking, task_tests
 from agentopt.report.load import Seconds
 
 NAMES = "abcdefgh"
@@ -93,7 +95,7 @@ Y = np.array([110, 122, 125, 120, 140, 124, 123, 137, 135, 145.0])
 
 def test_the_signed_rank_test_of_a_worked_example():
     p, effect = signed_rank(X, Y)
-    assert effect == pytest.approx((18 - 27) / 45)
+    assert effect == pytest.approx(((18 + 4) - (27 + 5)) / 55), "the tie has rank 1, and moves the others up"
     assert p == pytest.approx(enumerated(X - Y))
     assert signed_rank(Y, X) == (pytest.approx(p), pytest.approx(-effect))
 
@@ -108,7 +110,7 @@ def test_a_small_signed_rank_test_is_exact_with_and_without_ties():
 def test_runs_without_a_result_are_worse_than_any_and_equal_to_each_other():
     inf = math.inf
     p, effect = signed_rank(np.array([inf, inf, 1.0, 1.0]), np.array([2.0, inf, 2.0, 3.0]))
-    assert effect == pytest.approx((1 + 2 - 3) / 6)
+    assert effect == pytest.approx((2 + 3 - 4) / 10)
     assert p == 1.0
     assert signed_rank(np.array([1.0, 2, 3]), np.array([1.0, 2, 3])) == (1.0, 0.0)
     assert signed_rank(np.array([]), np.array([])) == (1.0, 0.0)
@@ -346,3 +348,47 @@ def test_ranks_change_over_the_trials():
     assert labels == ("a", "b")
     assert trials.tolist() == [1, 2, 3]
     assert ranks.tolist() == [[1, 1, 2], [2, 2, 1]]
+
+
+def test_ties_count_in_the_effect():
+    """One win and two ties are no perfect effect: ties are ranked below the win and speak for neither side."""
+    assert signed_rank(np.array([1.0, 2, 2]), np.array([3.0, 2, 2])) == (1.0, 0.5)
+    wins = pair_tests(study([[[1, 2, 2], [3, 2, 2]]]))[0]
+    assert (wins.wins, wins.ties, wins.losses, wins.effect) == (1, 2, 0, 0.5)
+    assert signed_rank(np.array([1.0, 2, 3]), np.array([4.0, 6, 8]))[1] == 1.0
+    d = np.array([-3.0, 0, -2, 1, 0, -5, 0.5])
+    split = stats.rankdata(np.abs(d))
+    assert signed_rank(d, np.zeros(7))[1] == pytest.approx(-(np.sign(d) * split).sum() / split.sum())
+
+
+def test_nothing_is_claimed_where_ties_turn_the_ranks_over():
+    """21 small wins, 19 large losses: the signed ranks speak for `b`, and with 400 ties for `a`."""
+    a = np.array([-1.0 - i / 100 for i in range(21)] + [9.0 + i for i in range(19)])
+    p, effect = signed_rank(a, np.zeros(40))
+    assert p < 0.05
+    assert effect < 0
+    p, effect = signed_rank(np.append(a, np.zeros(400)), np.zeros(440))
+    assert (p, effect > 0) == (1.0, True)
+
+
+def test_the_first_method_is_tested_against_the_others_or_all_pairs_are():
+    rng = np.random.default_rng(0)
+    found = study([rng.normal(size=(4, 8))])
+    first = replace(found, family=Family.FIRST)
+    assert [(t.a, t.b) for t in pair_tests(first)] == [("a", "b"), ("a", "c"), ("a", "d")]
+    assert [(t.a, t.b, t.task) for t in task_tests(first)] == [("a", x, "t0") for x in "bcd"]
+    assert pair_tests(first)[0].least_p == pytest.approx(3 * 2 / 256)
+    assert len(pair_tests(replace(found, family=Family.ALL))) == len(duels(first)) == 6
+
+
+def test_what_can_be_claimed_is_said_for_each_family():
+    methods = study([np.ones((5, 8))]).methods
+    said = promise(methods, Family.ALL, tasks=1, seeds=8)
+    assert "Tested: all pairs of methods (10 tests, 8 pairs of runs each)." in said
+    assert "0.00781 x 10 tests = 0.0781, above 0.05: no pair can be called different. 9 seeds can, or only a" in said
+    assert "against each of the others (--family first)." in said
+    assert "0.00781 x 4 tests = 0.0312: a difference can be claimed" in promise(methods, Family.FIRST, tasks=1, seeds=8)
+    several = promise(methods[:2], Family.FIRST, tasks=3, seeds=3)
+    assert "a against b (1 test, 9 pairs of runs each: 3 tasks x 3 seeds)." in several
+    assert "The smallest p-value possible is 0.00391: a difference can be claimed (at 0.05)." in several
+    assert several.endswith("On single tasks it cannot: 3 tests need 7 seeds.")

@@ -13,7 +13,7 @@ from agentopt.llm.settings import ModelSettings
 if TYPE_CHECKING:
     from agentopt.llm.gateway import Backend, Gateway
 
-__all__ = ["ModelSettings", "check_model", "hold_model", "open_gateway"]
+__all__ = ["ModelSettings", "check_model", "hold_model", "open_gateway", "server_of"]
 
 
 def open_gateway(
@@ -54,6 +54,11 @@ def hold_model(settings: ModelSettings | None, folder: Path, say: Callable[[str]
 
     with start_server(settings, folder, say):
         yield
+
+
+def server_of(settings: ModelSettings) -> tuple[str, int] | None:
+    """Returns what tells apart the servers of models that are served here, name and context; None for any other."""
+    return (settings.name, settings.context) if _kind(settings) == "vllm" else None
 
 
 def _kind(settings: ModelSettings) -> str:

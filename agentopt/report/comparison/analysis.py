@@ -20,7 +20,7 @@ from agentopt.report.comparison.curves import (
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.fronts import Surfaces, surfaces
 from agentopt.report.comparison.standings import Standing, standings
-from agentopt.report.comparison.statistics import PairTest, Ranking, pair_tests, ranking, task_tests
+from agentopt.report.comparison.statistics import Duel, PairTest, Ranking, duels, pair_tests, ranking, task_tests
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,18 @@ class Analysis:
 
     @cached_property
     def tests(self) -> list[PairTest]:
-        """The test of each pair of methods over all tasks."""
+        """The test of each pair of methods of the family over all tasks."""
         return pair_tests(self.comparison)
 
     @cached_property
     def task_tests(self) -> list[PairTest]:
-        """The test of each pair of methods on each task."""
+        """The test of each pair of methods of the family on each task."""
         return task_tests(self.comparison)
+
+    @cached_property
+    def duels(self) -> list[Duel]:
+        """How every two methods did against each other."""
+        return duels(self.comparison)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -52,7 +57,7 @@ class Analysis:
     @cached_property
     def caveats(self) -> list[Caveat]:
         """What a reader must be told, the grave things first."""
-        return caveats(self.comparison, self.tests)
+        return caveats(self.comparison, self.tests, self.duels)
 
     @cached_property
     def attributions(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentopt.report.comparison.cells import Method
+from agentopt.report.comparison.family import count, seeds_needed
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
-from agentopt.report.comparison.statistics import PairTest, comparable
+from agentopt.report.comparison.statistics import Duel, PairTest, comparable
 from agentopt.report.scale import HUGE
 from agentopt.report.text import reference_text
 
@@ -27,13 +27,14 @@ class Caveat:
     grave: bool = False
 
 
-def caveats(comparison: Comparison, tests: Sequence[PairTest]) -> list[Caveat]:
+def caveats(comparison: Comparison, tests: Sequence[PairTest], duels: Sequence[Duel]) -> list[Caveat]:
     """Returns what a reader must be told, the grave things first."""
     found = [
         *(Caveat(text, grave=True) for text in uncontrolled(comparison).values()),
         *_power(comparison, tests),
         *_unfinished(comparison),
-        *_same(tests),
+        *_failed(comparison),
+        *_same(duels),
         *_scales(comparison),
         *(Caveat(note) for note in comparison.notes),
     ]
@@ -79,26 +80,32 @@ def _verdict(method: Method, twin: Method, tests: Sequence[PairTest]) -> str:
 
 
 def _power(comparison: Comparison, tests: Sequence[PairTest]) -> list[Caveat]:
-    """Says where there are too few pairs for any claim."""
+    """Says where there are too few pairs for any claim, and what it would take."""
     found = []
     if apart := sum(test.n == 0 for test in tests):
-        text = f"{apart} of {len(tests)} pairs of methods have no task and seed in common that both finished."
-        found.append(Caveat(text, grave=True))
+        text = "have no task and seed in common that both finished."
+        found.append(Caveat(f"{apart} of {len(tests)} tested pairs of methods {text}", grave=True))
     poor = [test for test in tests if test.n and not test.possible]
     if poor:
         which = "No claim is"
         if any(test.possible for test in tests):
-            which = f"For {len(poor)} of {len(tests)} pairs of methods no claim is"
+            which = f"For {len(poor)} of {len(tests)} tested pairs of methods no claim is"
         worst = min(poor, key=lambda test: test.n)
-        need = math.ceil(pairs_needed(len(tests)) / len(comparison.tasks))
         corrected = f", corrected for {len(tests)} tests," if len(tests) > 1 else ""
         text = (
-            f"{which} possible: with {worst.n} pair{'' if worst.n == 1 else 's'} of runs the smallest p-value that"
-            f" there can be{corrected} is {worst.least_p:.3g}, above {ALPHA}. At least {need} seeds are needed"
-            f"{_on(comparison)}."
+            f"{which} possible: with {count(worst.n, 'pair')} of runs the smallest p-value that"
+            f" there can be{corrected} is {worst.least_p:.3g}, above {ALPHA}. {_remedy(comparison, len(tests))}"
         )
         found.append(Caveat(text, grave=True))
     return found
+
+
+def _remedy(comparison: Comparison, tests: int) -> str:
+    """Returns what it takes for a claim: more seeds, or the runs that are planned and not finished."""
+    planned = len(comparison.tasks) * len(comparison.seeds)
+    if planned >= pairs_needed(tests):
+        return f"{pairs_needed(tests)} are needed; there are {planned} once every run is finished."
+    return f"At least {seeds_needed(tests, len(comparison.tasks))} seeds are needed{_on(comparison)}."
 
 
 def _on(comparison: Comparison) -> str:
@@ -116,15 +123,26 @@ def _unfinished(comparison: Comparison) -> list[Caveat]:
     if not why:
         return []
     said = ", ".join(f"{label}: {count} {status}" for (label, status), count in why.items())
-    text = f"{sum(why.values())} of {comparison.planned} runs are not finished and not counted ({said})."
+    total = sum(why.values())
+    text = f"Not finished and not counted: {total} of {comparison.planned} runs ({said})."
     stopped = any(status == "stopped" for _, status in why)
     return [Caveat(text + (" Leaving out runs that an error stopped may flatter a method." if stopped else ""))]
 
 
-def _same(tests: Sequence[PairTest]) -> list[Caveat]:
+def _failed(comparison: Comparison) -> list[Caveat]:
+    """Says which methods finished runs and completed no trial in any of them."""
+    found = []
+    for label in comparison.labels:
+        cells = [cell for cell in comparison.of(label) if cell.finished]
+        if cells and not any(cell.counts["complete"] for cell in cells):
+            found.append(Caveat(f"{label}: no trial of any run completed; it ranks last.", grave=True))
+    return found
+
+
+def _same(duels: Sequence[Duel]) -> list[Caveat]:
     """Says which methods found the same in every run."""
-    same = [test for test in tests if test.n and test.ties == test.n]
-    found = [Caveat(f"{test.a} and {test.b} ended every run with the same loss.") for test in same[:_NAMED]]
+    same = [duel for duel in duels if duel.ties and not duel.wins and not duel.losses]
+    found = [Caveat(f"{duel.a} and {duel.b} ended every run with the same loss.") for duel in same[:_NAMED]]
     if len(same) > _NAMED:
         found.append(Caveat(f"{len(same) - _NAMED} further pairs of methods ended every run with the same loss."))
     return found

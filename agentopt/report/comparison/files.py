@@ -8,8 +8,8 @@ from pathlib import Path
 from agentopt.report.canvas import style, write_figure
 from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.figures import comparison_figures
+from agentopt.report.comparison.summary import comparison_json
 from agentopt.report.comparison.tables import comparison_tables
-from agentopt.report.comparison.text import comparison_json
 from agentopt.report.tables import write_csv
 
 SUMMARY = "summary.json"

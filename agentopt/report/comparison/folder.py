@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -20,15 +21,16 @@ from agentopt.log import read_log
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of
 from agentopt.report.comparison.cells import Array, Axis, Cell, Method, TaskFacts
+from agentopt.report.comparison.family import Family, controls_of, count
 from agentopt.report.comparison.fronts import HYPERVOLUME, front_facts, front_losses
 from agentopt.report.load import RunReport, load_run
 from agentopt.report.scale import bounded
-from agentopt.trial import Json, Origin
+from agentopt.trial import Origin
 
 FILE = "comparison.json"
 VERSION = 1
-_LLM = "llm"
-"""The sampler that asks a language model."""
+_LONGEST = 255
+"""The longest name of a folder."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Comparison:
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
     """What a reader must know about how the runs were put together."""
+    family: Family = Family.ALL
+    """Which pairs of methods are tested."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,13 +66,7 @@ class Comparison:
 
     def controls(self, method: Method) -> list[Method]:
         """Returns a method's model-free twins: those made as such, and those that differ in their sampler alone."""
-        mine = _without_sampler(method)
-        return [
-            other
-            for other in self.methods
-            if other.control_of == method.label
-            or (other.label != method.label and _is_control(other) and _without_sampler(other) == mine)
-        ]
+        return controls_of(method, self.methods)
 
     def of(self, label: str, task: str | None = None) -> list[Cell]:
         """Returns the cells of a method, on one task or on all."""
@@ -124,27 +122,61 @@ class Comparison:
         return np.array([t.median - t.reference if t.normalised else math.nan for t in self.tasks])  # type: ignore[operator]
 
 
-def load_comparison(folder: Path) -> Comparison:
-    """Returns the comparison of a folder, whether or not all of its runs are finished."""
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Returns what a comparison's file says; raises JournalError where there is none, or one that cannot be read."""
     path = folder / FILE
     if not path.is_file():
         raise JournalError(f"{folder} is not a comparison: it has no {FILE}.")
-    plan = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JournalError(f"{path} cannot be read: {error}.") from error
     if plan.get("version") != VERSION:
         raise JournalError(f"{folder} was written by another version of agentopt (comparison {plan.get('version')}).")
-    methods = [Method(m["label"], m["method"], m["options"], m.get("control_of")) for m in plan["methods"]]
+    return plan
+
+
+def load_comparison(folder: Path) -> Comparison:
+    """Returns the comparison of a folder, whether or not all of its runs are finished."""
+    plan = read_plan(folder)
+    methods = [_method(entry) for entry in plan["methods"]]
     tasks, seeds = tuple(plan["tasks"]), tuple(plan["seeds"])
     reports: dict[tuple[str, str, int], RunReport] = {}
     for method in methods:
         for task in tasks:
             for seed in seeds:
-                run = folder / "cells" / safe_name(task) / safe_name(method.label) / f"s{seed}"
-                if (report := _readable(run)) is not None:
+                if (report := _readable(cell_folder(folder, task, method.label, seed))) is not None:
                     reports[method.label, task, seed] = report
     planned = Budget(plan.get("trials"), plan.get("budget"))
     other = sum(report.budget != planned for report in reports.values())
     notes = [f"{other} of the runs were given another budget than the comparison's."] if other else []
-    return assemble(folder, methods, reports, tasks=tasks, seeds=seeds, trials=planned.trials, notes=notes)
+    return assemble(
+        folder,
+        methods,
+        reports,
+        tasks=tasks,
+        seeds=seeds,
+        trials=planned.trials,
+        notes=[*notes, *_growth(plan.get("stages", ()))],
+        family=Family(plan.get("family", Family.ALL)),
+    )
+
+
+def _method(entry: Mapping[str, Any]) -> Method:
+    asks = entry.get("asks", False)
+    return Method(entry["label"], entry["method"], entry["options"], entry.get("control_of"), asks)
+
+
+def _growth(stages: Sequence[Mapping[str, int]]) -> list[str]:
+    """Says how a comparison grew after it had results."""
+    if not stages:
+        return []
+    sizes = ", ".join(
+        " and ".join(count(stage[kind], kind.removesuffix("s")) for kind in ("methods", "tasks", "seeds"))
+        for stage in stages
+    )
+    text = f"The comparison was made larger after it had results (it had {sizes}): its p-values take no account of"
+    return [f"{text} results that were looked at before there was more."]
 
 
 def _readable(run: Path) -> RunReport | None:
@@ -168,6 +200,7 @@ def assemble(
     seeds: Sequence[int],
     trials: int | None,
     notes: Sequence[str] = (),
+    family: Family = Family.ALL,
 ) -> Comparison:
     """Returns the comparison of runs that are at hand, by label, task and seed."""
     asking = {label for (label, _, _), report in reports.items() if report.header.get("model") or report.exchanges}
@@ -176,12 +209,13 @@ def assemble(
     facts = {task: _facts(task, [r for (_, name, _), r in reports.items() if name == task]) for task in tasks}
     return Comparison(
         folder=folder,
-        methods=tuple(Method(m.label, m.method, m.options, m.control_of, m.label in asking) for m in methods),
+        methods=tuple(Method(m.label, m.method, m.options, m.control_of, m.asks or m.label in asking) for m in methods),
         tasks=tuple(facts.values()),
         seeds=tuple(seeds),
         trials=max(1, longest if trials is None else trials),
         cells=tuple(_cell(*key, report, facts[key[1]]) for key, report in reports.items()),
         notes=tuple(notes),
+        family=family,
     )
 
 
@@ -236,14 +270,15 @@ def _cell(label: str, task: str, seed: int, report: RunReport, facts: TaskFacts)
     )
 
 
-def _is_control(method: Method) -> bool:
-    return not method.asks and method.options.get("sampler", _LLM) != _LLM
-
-
-def _without_sampler(method: Method) -> tuple[str, dict[str, Json]]:
-    return method.method, {key: value for key, value in method.options.items() if key != "sampler"}
+def cell_folder(folder: Path, task: str, label: str, seed: int) -> Path:
+    """Returns where a comparison keeps the run of a method on a task with a seed."""
+    return folder / "cells" / safe_name(task) / safe_name(label) / f"s{seed}"
 
 
 def safe_name(label: str) -> str:
-    """Returns a task's or a method's label as a folder's name."""
-    return re.sub(r"[^A-Za-z0-9._=,\[\]-]", "_", label)
+    """Returns a task's or a method's label as a folder's name; one that no file system takes is cut, with a hash."""
+    name = re.sub(r"[^A-Za-z0-9._=,\[\]-]", "_", label)
+    if len(name) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(label.encode()).hexdigest()[:12]
+    return f"{name[: _LONGEST - len(digest) - 1]}-{digest}"

@@ -38,21 +38,32 @@ def pairs_needed(tests: int) -> int:
 
 
 def signed_rank(a: Array, b: Array) -> tuple[float, float]:
-    """Returns the p-value and the rank-biserial effect of paired losses; the effect is positive where `a` is lower.
+    """Returns the p-value and the effect of paired losses (`rank_biserial`).
 
-    Pairs that are a tie are left out, as Wilcoxon did.
+    The test leaves out pairs that are a tie, as Wilcoxon did; the effect counts them. Where there are so many that the
+    effect has the other sign, nothing speaks for either side, and the p-value is 1.
     """
     difference = differences(a, b)
+    effect = rank_biserial(difference)
     difference = difference[difference != 0]
-    if not difference.size:
-        return 1.0, 0.0
+    if effect * rank_biserial(difference) <= 0:
+        return 1.0, effect
     ranks = stats.rankdata(np.abs(difference))
-    effect = float((ranks[difference < 0].sum() - ranks[difference > 0].sum()) / ranks.sum())
     if difference.size > _EXACT:
         most = 2 * np.abs(difference[np.isfinite(difference)]).max(initial=1.0)
         found = stats.wilcoxon(np.clip(difference, -most, most), correction=True, method="asymptotic")
         return float(min(1.0, found.pvalue)), effect
     return _exact_p(ranks, difference > 0), effect
+
+
+def rank_biserial(difference: Array) -> float:
+    """Returns the matched-pairs rank-biserial correlation: 1 where every pair is below 0, -1 where every one is above.
+
+    Ties are ranked with the others, below them, and speak for neither side (Pratt's way): one win and two ties are 0.5.
+    """
+    ranks = stats.rankdata(np.abs(difference))
+    total = ranks.sum()
+    return float((ranks[difference < 0].sum() - ranks[difference > 0].sum()) / total) if total else 0.0
 
 
 def _exact_p(ranks: Array, positive: NDArray[np.bool_]) -> float:

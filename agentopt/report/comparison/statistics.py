@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy import stats
 
 from agentopt.report.comparison.cells import Array
+from agentopt.report.comparison.family import every_pair, family_pairs
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, differences, holm, least_p, signed_rank, superiority
 
@@ -40,11 +40,11 @@ class PairTest:
     unit: str
     p: float
     p_holm: float
-    """Corrected for all tests of its kind: over all tasks, or one by one."""
+    """Corrected for all tests of its kind in the comparison's family: over all tasks, or one by one."""
     least_p: float
     """The smallest corrected value that this number of pairs can give."""
     effect: float
-    """The matched-pairs rank-biserial correlation, from -1 (`b` is always better) to 1 (`a` is)."""
+    """The matched-pairs rank-biserial correlation, from -1 (`b` is always better) to 1 (`a` is); ties count."""
     a12: float
     """Vargha and Delaney's A: how often a run of `a` beats a run of `b` on the same task, whatever their seeds."""
     claim: Claim = "none"
@@ -53,6 +53,18 @@ class PairTest:
     def possible(self) -> bool:
         """Whether this number of pairs could have led to a claim at all."""
         return self.least_p <= ALPHA
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """How often each of two methods ended better, over all tasks and seeds that both finished; this is no test."""
+
+    a: str
+    b: str
+    wins: int
+    """The pairs in which `a` ended better."""
+    ties: int
+    losses: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +95,30 @@ class Ranking:
 
 
 def pair_tests(comparison: Comparison) -> list[PairTest]:
-    """Returns the test of each pair of methods over all tasks."""
+    """Returns the test of each pair of methods of the comparison's family, over all tasks."""
     scaled, unit = comparable(comparison)
-    return _corrected([_test(comparison, scaled, pair, None, unit) for pair in _pairs(comparison)])
+    pairs = family_pairs(comparison.methods, comparison.family)
+    return _corrected([_test(comparison, scaled, pair, None, unit) for pair in pairs])
 
 
 def task_tests(comparison: Comparison) -> list[PairTest]:
-    """Returns the test of each pair of methods on each task, all of them corrected together."""
+    """Returns the test of each pair of methods of the family on each task, all of them corrected together."""
     return _corrected(
         [
             _test(comparison, comparison.finals, pair, k, task.objective.name)
             for k, task in enumerate(comparison.tasks)
-            for pair in _pairs(comparison)
+            for pair in family_pairs(comparison.methods, comparison.family)
         ]
     )
+
+
+def duels(comparison: Comparison) -> list[Duel]:
+    """Returns how every two methods did against each other, whether or not they are tested."""
+    found, labels = [], comparison.labels
+    for i, j in every_pair(comparison.methods):
+        difference = differences(*_paired(comparison.finals, (i, j), range(len(comparison.tasks))))
+        found.append(Duel(labels[i], labels[j], *_score(difference)))
+    return found
 
 
 def comparable(comparison: Comparison) -> tuple[Array, str]:
@@ -121,17 +143,25 @@ def _spread(values: Array) -> float:
     return float(stats.iqr(finite) or np.ptp(finite) or 1.0)
 
 
-def _pairs(comparison: Comparison) -> list[tuple[int, int]]:
-    return list(combinations(range(len(comparison.methods)), 2))
+def _paired(values: Array, pair: tuple[int, int], rows: Sequence[int]) -> tuple[Array, Array]:
+    """Returns the values of two methods on the tasks and seeds that both finished."""
+    i, j = pair
+    both = [~np.isnan(values[k, i]) & ~np.isnan(values[k, j]) for k in rows]
+    a, b = (np.concatenate([values[k, one][there] for k, there in zip(rows, both, strict=True)]) for one in (i, j))
+    return a, b
+
+
+def _score(difference: Array) -> tuple[int, int, int]:
+    """Returns how many differences are below 0, 0, and above it."""
+    return int(np.sum(difference < 0)), int(np.sum(difference == 0)), int(np.sum(difference > 0))
 
 
 def _test(comparison: Comparison, values: Array, pair: tuple[int, int], task: int | None, unit: str) -> PairTest:
     i, j = pair
     rows = range(len(comparison.tasks)) if task is None else (task,)
-    both = [~np.isnan(values[k, i]) & ~np.isnan(values[k, j]) for k in rows]
-    a = np.concatenate([values[k, i][there] for k, there in zip(rows, both, strict=True)])
-    b = np.concatenate([values[k, j][there] for k, there in zip(rows, both, strict=True)])
+    a, b = _paired(values, pair, rows)
     difference = differences(a, b)
+    wins, ties, losses = _score(difference)
     p, effect = signed_rank(a, b)
     better = [superiority(values[k, i][~np.isnan(values[k, i])], values[k, j][~np.isnan(values[k, j])]) for k in rows]
     known = [share for share in better if not math.isnan(share)]
@@ -140,9 +170,9 @@ def _test(comparison: Comparison, values: Array, pair: tuple[int, int], task: in
         b=comparison.labels[j],
         task=None if task is None else comparison.tasks[task].name,
         n=len(a),
-        wins=int(np.sum(difference < 0)),
-        ties=int(np.sum(difference == 0)),
-        losses=int(np.sum(difference > 0)),
+        wins=wins,
+        ties=ties,
+        losses=losses,
         median_difference=_median(difference),
         unit=unit,
         p=p,

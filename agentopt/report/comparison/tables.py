@@ -13,7 +13,7 @@ from agentopt.report.comparison.curves import CHECKPOINTS, Curve, RankCurves, Re
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.fronts import QUARTILES, Surfaces
 from agentopt.report.comparison.standings import Standing
-from agentopt.report.comparison.statistics import PairTest
+from agentopt.report.comparison.statistics import Duel, PairTest
 from agentopt.report.tables import Entry, Table
 
 
@@ -27,7 +27,7 @@ def comparison_tables(analysis: Analysis) -> dict[str, Table]:
         "checkpoints": checkpoints_table(analysis.checkpoints),
         "tests": tests_table(analysis.tests),
         "tests-by-task": tests_table(analysis.task_tests),
-        "wins": wins_table(analysis.comparison.labels, analysis.tests),
+        "wins": wins_table(analysis.comparison.labels, analysis.duels),
         **{f"anytime-{axis}": anytime_table(found, axis) for axis, found in analysis.anytime.items()},
         "ranks": ranks_table(analysis.ranks),
         **{f"targets-{axis}": targets_table(found, axis) for axis, found in analysis.targets.items()},
@@ -168,10 +168,10 @@ def tests_table(tests: Sequence[PairTest]) -> Table:
     return Table((*columns, "p_holm", "least_p", "claim"), rows)
 
 
-def wins_table(labels: Sequence[str], tests: Sequence[PairTest]) -> Table:
+def wins_table(labels: Sequence[str], duels: Sequence[Duel]) -> Table:
     """Returns wins, ties and losses of each row's method against each column's."""
-    found = {(t.a, t.b): f"{t.wins}/{t.ties}/{t.losses}" for t in tests}
-    found |= {(t.b, t.a): f"{t.losses}/{t.ties}/{t.wins}" for t in tests}
+    found = {(d.a, d.b): f"{d.wins}/{d.ties}/{d.losses}" for d in duels}
+    found |= {(d.b, d.a): f"{d.losses}/{d.ties}/{d.wins}" for d in duels}
     rows = tuple((row, *(found.get((row, column), "") for column in labels)) for row in labels)
     return Table(("", *labels), rows)
 

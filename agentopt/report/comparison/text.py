@@ -1,10 +1,9 @@
-"""A comparison in words: tables for a terminal, and the object that `--json` prints."""
+"""A comparison in words: tables for a terminal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -12,12 +11,12 @@ from rich.text import Text
 
 from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.caveats import uncontrolled
-from agentopt.report.comparison.cells import FrontFacts
 from agentopt.report.comparison.curves import CHECKPOINTS, Curve
+from agentopt.report.comparison.family import count, family_text
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
-from agentopt.report.comparison.standings import Standing, finite
-from agentopt.report.comparison.statistics import PairTest, Ranking
+from agentopt.report.comparison.standings import Standing
+from agentopt.report.comparison.statistics import Duel, PairTest, Ranking
 from agentopt.report.comparison.tables import wins_table
 from agentopt.report.text import number, table
 
@@ -26,63 +25,6 @@ _DETAILED = 4
 _WIDE = 8
 """Up to so many methods have a matrix of wins."""
 _RED = "bold red"
-
-
-def comparison_json(analysis: Analysis) -> dict[str, Any]:
-    """Returns the object that `--json` prints."""
-    comparison, single = analysis.comparison, analysis.task_tests
-    lonely = uncontrolled(comparison)
-    fronts = {task.name: _front_json(task.front) for task in comparison.tasks if task.front is not None}
-    return {
-        "run": str(comparison.folder),
-        **({"hypervolumes": fronts} if fronts else {}),
-        "methods": {s.label: _standing_json(comparison, s) for s in analysis.standings},
-        "tests": [
-            {
-                **_test_json(test),
-                "uncontrolled": [label for label in (test.a, test.b) if label in lonely],
-                "tasks": {str(one.task): _test_json(one) for one in single if (one.a, one.b) == (test.a, test.b)},
-            }
-            for test in analysis.tests
-        ],
-    }
-
-
-def _front_json(facts: FrontFacts) -> dict[str, Any]:
-    """Returns what the hypervolumes of a task count from, and that of the fronts of all runs together."""
-    objectives = [{"name": o.name, "direction": o.direction} for o in facts.objectives]
-    return {"objectives": objectives, "reference": facts.reference.to_json(), "together": facts.together}
-
-
-def _standing_json(comparison: Comparison, standing: Standing) -> dict[str, Any]:
-    found: dict[str, Any] = {"median_best": standing.median_best} if len(comparison.tasks) == 1 else {}
-    found |= {
-        "normalised_regret": standing.normalised_regret,
-        "average_rank": standing.average_rank,
-        "failed_share": standing.failed_share,
-    }
-    found["seconds"] = {kind: round(value, 3) for kind, value in standing.seconds.items()}
-    return {**found, "tokens": standing.tokens}
-
-
-def _test_json(test: PairTest) -> dict[str, Any]:
-    return {
-        "a": test.a,
-        "b": test.b,
-        "n": test.n,
-        "median_difference": finite(test.median_difference),
-        "unit": test.unit,
-        "p": test.p,
-        "p_holm": test.p_holm,
-        "effect": test.effect,
-        "a12": finite(test.a12),
-        "wins": test.wins,
-        "ties": test.ties,
-        "losses": test.losses,
-        "claim": test.claim,
-        "possible": test.possible,
-        "least_p": test.least_p,
-    }
 
 
 def render_comparison(analysis: Analysis) -> RenderableType:
@@ -94,8 +36,8 @@ def _parts(analysis: Analysis) -> Iterator[RenderableType]:
     comparison, tests = analysis.comparison, analysis.tests
     done = sum(cell.finished for cell in comparison.cells)
     yield Text(
-        f"{_count(comparison.labels, 'method')} on {_count(comparison.tasks, 'task')} with"
-        f" {_count(comparison.seeds, 'seed')}, {comparison.trials} trials each:"
+        f"{count(len(comparison.labels), 'method')} on {count(len(comparison.tasks), 'task')} with"
+        f" {count(len(comparison.seeds), 'seed')}, {comparison.trials} trials each:"
         f" {done} of {comparison.planned} runs finished  ({comparison.folder})"
     )
     for caveat in analysis.caveats:
@@ -109,21 +51,19 @@ def _parts(analysis: Analysis) -> Iterator[RenderableType]:
     yield _regrets(comparison, analysis.checkpoints)
     if tests:
         yield ""
-        yield _tests("Paired Wilcoxon tests of the final losses, corrected by Holm", tests)
+        corrected = f" (Holm's correction for {len(tests)} tests)" if len(tests) > 1 else ""
+        yield Text(f"Tested: {family_text(comparison.methods, comparison.family)}{corrected}.")
+        yield _tests("Paired Wilcoxon tests of the final losses", tests)
         yield ""
         if len(comparison.labels) > 2:
             if len(comparison.labels) <= _WIDE:
-                yield _wins(comparison.labels, tests)
+                yield _wins(comparison.labels, analysis.duels)
                 yield ""
             yield from _ranking(analysis.ranking)
         yield from _claims(analysis)
     if notes := [caveat.text for caveat in analysis.caveats if not caveat.grave]:
         yield ""
         yield from (Text(f"- {note}") for note in notes)
-
-
-def _count(things: Sequence[Any], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _share(value: float | None) -> str:
@@ -190,7 +130,7 @@ def _tests(title: str, tests: Sequence[PairTest]) -> RenderableType:
         ]
         for t in tests
     ]
-    return table(f"{title} (in {tests[0].unit}; effect: 1 where a is always better)", columns, rows, left=2)
+    return table(f"{title} (in {tests[0].unit}; effect: 1 where a is always better, ties count)", columns, rows, left=2)
 
 
 def _claim(test: PairTest) -> str:
@@ -199,8 +139,8 @@ def _claim(test: PairTest) -> str:
     return f"{test.a if test.claim == 'a better' else test.b} better"
 
 
-def _wins(labels: Sequence[str], tests: Sequence[PairTest]) -> RenderableType:
-    rows = [[str(cell) for cell in row] for row in wins_table(labels, tests).rows]
+def _wins(labels: Sequence[str], duels: Sequence[Duel]) -> RenderableType:
+    rows = [[str(cell) for cell in row] for row in wins_table(labels, duels).rows]
     return table("Wins, ties and losses of the row against the column", ["", *labels], rows)
 
 
@@ -216,7 +156,7 @@ def _ranking(ranks: Ranking) -> Iterator[RenderableType]:
 def _claims(analysis: Analysis) -> Iterator[RenderableType]:
     made = [t for t in analysis.tests if t.claim != "none"]
     if not made:
-        yield Text(f"No difference between methods is significant at {ALPHA}.")
+        yield Text(f"No tested difference between methods is significant at {ALPHA}.")
     lonely = uncontrolled(analysis.comparison)
     for test in made:
         winner, loser = (test.a, test.b) if test.claim == "a better" else (test.b, test.a)
