@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,13 +14,16 @@ import numpy as np
 from agentopt.errors import ModelUnavailable, OutOfTime, ReplayMismatch, UsageError
 from agentopt.ledger import Exchange, ExchangeStatus, Ledger
 from agentopt.llm.settings import ModelSettings
-from agentopt.llm.values import PromptTooLong, Question, Read, Reply, ReplyError, Request
+from agentopt.llm.together import together
+from agentopt.llm.values import REPAIR, PromptTooLong, Question, Read, Reply, ReplyError, Request
 from agentopt.prompts import render
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 T = TypeVar("T")
+_FAULTS = (TypeError, AttributeError, NameError)
+"""What is no model's doing: errors of the code between here and the model, which must be seen as what they are."""
 _QUOTED_CHARS = 1500
 """How much of an unreadable reply is shown back to the model."""
 
@@ -92,9 +91,10 @@ class Gateway:
         schema: Mapping[str, Any] | None = None,
         n: int = 1,
         view: Mapping[str, Any] | None = None,
+        repair: str = REPAIR,
     ) -> list[Reply[T]]:
         """Returns `n` independent replies to one question: see `ask_all`."""
-        return self.ask_all([Question(prompt, read, schema, view or {})] * n)
+        return self.ask_all([Question(prompt, read, schema, view or {}, repair)] * n)
 
     def ask_all(self, questions: Sequence[Question[T]]) -> list[Reply[T]]:
         """Returns the reply to each question.
@@ -106,7 +106,7 @@ class Gateway:
         requests = [self._request((("user", q.prompt),), q) for q in questions]
         first = self._exchange(requests, [None] * len(requests), [q.read for q in questions])
         broken = [i for i, (_, reply) in enumerate(first) if reply.value is None and not reply.too_long]
-        repairs = [self._request(self._repair(requests[i], *first[i]), questions[i]) for i in broken]
+        repairs = [self._request(_repair(questions[i], requests[i], *first[i]), questions[i]) for i in broken]
         second = self._exchange(repairs, [requests[i].call for i in broken], [questions[i].read for i in broken])
         replies = [reply for _, reply in first]
         for i, (_, reply) in zip(broken, second, strict=True):
@@ -124,15 +124,11 @@ class Gateway:
         seed = int(np.random.SeedSequence([self._seed, 2, call]).generate_state(1)[0] >> 1)
         return Request(messages, question.schema, seed, call, question.view, self._settings)
 
-    def _repair(self, request: Request, text: str, reply: Reply[T]) -> tuple[tuple[str, str], ...]:
-        quoted = text if len(text) <= _QUOTED_CHARS else text[:_QUOTED_CHARS] + " ..."
-        return (*request.messages, ("assistant", quoted), ("user", render("llm/repair", {"reason": reply.reason})))
-
     def _exchange(
         self, requests: Sequence[Request], repairs: Sequence[int | None], reads: Sequence[Callable[[str], Read[T]]]
     ) -> list[tuple[str, Reply[T]]]:
         """Returns each request's text and reply; the recorded ones without asking."""
-        found = [self._recall(request, read) for request, read in zip(requests, reads, strict=True)]
+        found = [self._recall(*asked) for asked in zip(requests, repairs, reads, strict=True)]
         sends = [
             partial(self._send, request, repaired, read)
             for request, repaired, read, known in zip(requests, repairs, reads, found, strict=True)
@@ -143,7 +139,7 @@ class Gateway:
             if len(sends) == 1 and math.isinf(self.seconds_left()):
                 sent = iter([sends[0]()])
             else:
-                sent = iter(_together(sends, self._settings.concurrency, self.seconds_left()))
+                sent = iter(together(sends, self._settings.concurrency, self.seconds_left()))
         except (OutOfTime, KeyboardInterrupt) as error:
             cut = [r for r, known in zip(requests, found, strict=True) if known is None and r.call not in self._replied]
             for request in cut:
@@ -151,11 +147,17 @@ class Gateway:
             raise
         return [next(sent) if known is None else known for known in found]
 
-    def _recall(self, request: Request, read: Callable[[str], Read[T]]) -> tuple[str, Reply[T]] | None:
+    def _recall(
+        self, request: Request, repaired: int | None, read: Callable[[str], Read[T]]
+    ) -> tuple[str, Reply[T]] | None:
+        """Returns what the ledger has of a request; a repair that was acted upon may have asked in other words."""
         recorded = self._ledger.recorded.get(request.call)
         if recorded is None:
             return None
-        if recorded.prompt == request.text:
+        same = recorded.prompt == request.text
+        if repaired is not None and request.call < self._acknowledged:
+            same = recorded.repairs == repaired and recorded.prompt.startswith(request.before)
+        if same:
             if recorded.status == "too_long":
                 return "", Reply(None, (request.call,), reason=recorded.reason, too_long=True)
             return recorded.reply, _read(recorded.reply, request.call, read)
@@ -202,8 +204,8 @@ class Gateway:
         """Sends a request, again after errors of transport, and once more after the model was brought back."""
         try:
             return self._attempt(request)
-        except UsageError:
-            raise  # of a script that cannot answer for this task
+        except (UsageError, *_FAULTS):
+            raise  # of a script that cannot answer for this task; of our own code
         except Exception as error:
             if self._backend.too_long(error):
                 raise PromptTooLong(str(error)[:_QUOTED_CHARS]) from error
@@ -213,6 +215,8 @@ class Gateway:
                 raise ModelUnavailable(f"The model {self._backend.name} does not answer: {_text(error)}") from error
         try:
             return self._attempt(request)
+        except _FAULTS:
+            raise
         except Exception as error:
             raise ModelUnavailable(
                 f"The model {self._backend.name} was started again and still does not answer: {_text(error)}"
@@ -254,31 +258,10 @@ class Gateway:
         return {"temperature": settings.temperature, "max_tokens": settings.max_tokens, "seed": request.seed}
 
 
-def _together(calls: Sequence[Callable[[], T]], at_a_time: int, seconds: float) -> list[T]:
-    """Returns what the calls return, in their order; raises OutOfTime where that takes more than `seconds`.
-
-    Neither that nor an interrupt waits for the calls that are under way: their threads end with the process.
-    """
-    futures: list[Future[T]] = [Future() for _ in calls]
-    todo = deque(zip(futures, calls, strict=True))
-
-    def work() -> None:
-        with suppress(IndexError):
-            while True:
-                future, call = todo.popleft()
-                try:
-                    future.set_result(call())
-                except BaseException as error:
-                    future.set_exception(error)
-
-    for _ in range(min(len(calls), at_a_time)):
-        threading.Thread(target=work, daemon=True).start()
-    try:
-        if wait(futures, None if math.isinf(seconds) else max(0.0, seconds)).not_done:
-            raise OutOfTime("The run's time budget was spent while the language model was asked.")
-    finally:
-        todo.clear()
-    return [future.result() for future in futures]
+def _repair(question: Question[T], request: Request, text: str, reply: Reply[T]) -> tuple[tuple[str, str], ...]:
+    """Returns the messages that send an unreadable reply back with the reason."""
+    quoted = text if len(text) <= _QUOTED_CHARS else text[:_QUOTED_CHARS] + " ..."
+    return (*request.messages, ("assistant", quoted), ("user", render(question.repair, {"reason": reply.reason})))
 
 
 def _read(text: str, call: int, read: Callable[[str], Read[T]]) -> Reply[T]:
@@ -290,4 +273,8 @@ def _read(text: str, call: int, read: Callable[[str], Read[T]]) -> Reply[T]:
 
 
 def _text(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {str(error)[:500]}"
+    first = error
+    while first is not None and first.__cause__ is not None:
+        first = first.__cause__
+    cause = "" if str(first) in str(error) else f" ({str(first)[:500]})"
+    return f"{type(error).__name__}: {str(error)[:500]}{cause}"

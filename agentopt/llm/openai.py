@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentopt.errors import ModelUnavailable
 from agentopt.llm.settings import ModelSettings
 from agentopt.llm.values import Request
 
+if TYPE_CHECKING:
+    import httpx
+
 _TOO_LONG = re.compile(r"context[ _](length|size|window)|prompt is too long|maximum model length", re.IGNORECASE)
+
+
+_SHOWN_CHARS = 200
 
 
 class OpenAIBackend:
@@ -20,7 +26,7 @@ class OpenAIBackend:
 
     def __init__(self, name: str, base_url: str, settings: ModelSettings, *, local: bool = False) -> None:
         """`local`: the endpoint is a vLLM server, which takes chat template arguments."""
-        import httpx
+        import openai
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
@@ -32,8 +38,11 @@ class OpenAIBackend:
             api_key=SecretStr("none" if local else os.environ.get("OPENAI_API_KEY", "none")),
             max_retries=0,
             timeout=settings.timeout,
-            # A proxy of the environment must not see what is meant for this machine.
-            http_client=httpx.Client(trust_env=False, timeout=settings.timeout) if local else None,
+            http_client=openai.DefaultHttpxClient(
+                trust_env=not local,  # a proxy of the environment must not see what is meant for this machine
+                timeout=settings.timeout,
+                event_hooks={"response": [_check_answer]},
+            ),
         )
 
     def options(self, request: Request) -> dict[str, Any]:
@@ -54,13 +63,12 @@ class OpenAIBackend:
         }
 
     def transient(self, error: Exception) -> bool:
-        """Whether the error is one of transport, of an overloaded server, or an answer that is not the protocol's."""
+        """Whether the error is one of transport, an answer that is not the protocol's, or an overloaded server."""
         import httpx
         import openai
 
         kinds = (openai.APIConnectionError, openai.APITimeoutError, openai.RateLimitError, openai.InternalServerError)
-        malformed = (ValueError, TypeError, LookupError, AttributeError)  # what the client raises for such an answer
-        return isinstance(error, (*kinds, *malformed, httpx.TransportError, ConnectionError, TimeoutError))
+        return isinstance(error, (*kinds, httpx.TransportError, ConnectionError, TimeoutError))
 
     def too_long(self, error: Exception) -> bool:
         """Whether the endpoint refused a request for its length; each server has its own words for that."""
@@ -74,6 +82,27 @@ class OpenAIBackend:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _check_answer(response: httpx.Response) -> None:
+    """Raises RemoteProtocolError for an answer that is not the protocol's, before the client trips over it."""
+    import httpx
+
+    if not response.is_success:
+        return
+    response.read()
+    try:
+        answer = response.json()
+        message, usage = answer["choices"][0]["message"], answer.get("usage")
+        known = (
+            isinstance(message, dict)
+            and isinstance(message.get("content"), str | list | None)
+            and isinstance(usage, dict | None)
+        )
+    except (ValueError, LookupError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise httpx.RemoteProtocolError(f"the answer is not a chat completion: {response.text[:_SHOWN_CHARS]!r}")
 
 
 def check_endpoint(base_url: str, name: str, timeout: float = 10.0) -> None:

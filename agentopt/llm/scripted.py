@@ -22,6 +22,10 @@ Script = Callable[[str, Mapping[str, Any]], object]
 """Takes the prompt and the view (what the optimizer knows); returns a text, or a value to be written as JSON."""
 
 
+class ScriptFault(Exception):
+    """A script has an error: its author's, not one of the code that calls it."""
+
+
 class ScriptedChatModel(BaseChatModel):
     """Answers by calling a function with the prompt and the view."""
 
@@ -39,15 +43,16 @@ class ScriptedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         prompt = "\n\n".join(str(message.content) for message in messages)
-        answer = self.script(prompt, {**kwargs["view"], "call": kwargs["call"]})
-        delay = 0.0
-        if isinstance(answer, tuple):
-            answer, delay = answer
+        try:
+            answer = self.script(prompt, {**kwargs["view"], "call": kwargs["call"]})
+            answer, delay = answer if isinstance(answer, tuple) else (answer, 0.0)
+            text = answer if isinstance(answer, str) else json.dumps(answer)
+        except (TypeError, AttributeError, NameError) as error:
+            raise ScriptFault(f"{type(error).__name__}: {error}") from error
         if delay > kwargs["timeout"]:
             time.sleep(kwargs["timeout"])
             raise TimeoutError(f"no reply within {kwargs['timeout']:g} s")
         time.sleep(delay)
-        text = answer if isinstance(answer, str) else json.dumps(answer)
         words = {"input_tokens": len(prompt.split()), "output_tokens": len(text.split())}
         usage = {**words, "total_tokens": sum(words.values())}
         message = AIMessage(content=text, usage_metadata=usage)

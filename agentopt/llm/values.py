@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 from agentopt.llm.settings import ModelSettings
 
 T = TypeVar("T")
+REPAIR = "llm/repair"
+"""The prompt file that asks once more for JSON."""
 
 
 class ReplyError(ValueError):
@@ -58,8 +60,17 @@ class Request:
     @property
     def text(self) -> str:
         """The whole prompt as the ledger keeps it."""
-        first, *rest = self.messages
-        return "".join([first[1], *(f"\n\n[{role}]\n{text}" for role, text in rest)])
+        return _joined(self.messages)
+
+    @property
+    def before(self) -> str:
+        """The prompt without its last message: of a repair all but the words that ask for it."""
+        return _joined(self.messages[:-1]) if len(self.messages) > 1 else ""
+
+
+def _joined(messages: tuple[tuple[str, str], ...]) -> str:
+    first, *rest = messages
+    return "".join([first[1], *(f"\n\n[{role}]\n{text}" for role, text in rest)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +82,5 @@ class Question(Generic[T]):
     """Reads a reply; raises ReplyError for one that cannot be read."""
     schema: Mapping[str, Any] | None = None
     view: Mapping[str, Any] = field(default_factory=dict)
+    repair: str = REPAIR
+    """The prompt file with the words that ask once more for a reply of this form, given the `reason`."""

@@ -31,6 +31,7 @@ from agentopt.protocols import Code, Problem
 from agentopt.trial import Edit, Json, Origin, Params, Suggestion, Trial, Value
 
 _TRIES = 100
+_REPAIR = "autoresearch/repair"
 _ERROR_CHARS = 1500
 """How much of a failure's text the model is shown."""
 
@@ -254,7 +255,7 @@ class Autoresearch:
         view = {"text": self._keeper.versions[number].text, "error": error}
         while True:
             prompt = render(self._options.prompt, self._variables(number, error))
-            replies = self._gateway.ask(prompt, read, n=n, view=view)
+            replies = self._gateway.ask(prompt, read, n=n, view=view, repair=_REPAIR)
             if self._recent == 0 or not any(reply.too_long for reply in replies):
                 return replies
             self._recent //= 2

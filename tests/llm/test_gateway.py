@@ -110,6 +110,38 @@ def test_an_error_that_is_not_of_transport_is_not_tried_again(tmp_path):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("answer", [lambda: None.text, lambda: {"a": object()}, lambda: no_such_name])  # noqa: F821
+def test_a_fault_of_a_script_is_its_own(tmp_path, answer):
+    with pytest.raises(ModelUnavailable, match=r"refused a request: ScriptFault: (AttributeError|TypeError|NameError)"):
+        gateway(tmp_path, lambda *_: answer()).ask("How many?", number)
+
+
+def test_each_form_of_reply_has_its_own_words_for_a_repair(tmp_path, monkeypatch):
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "plain.md.j2").write_text("Plainly: {{ reason }}!")
+    monkeypatch.chdir(tmp_path)
+    prompts = []
+    asked = gateway(tmp_path / "run", lambda prompt, _: prompts.append(prompt) or "none")
+    asked.ask("How many?", number, repair="plain")
+    asked.ask("How many?", number)
+    assert prompts[1].endswith("Plainly: 'none' is not an integer!")
+    assert "JSON" not in prompts[1]
+    assert "with the JSON alone" in prompts[3]
+
+
+def test_a_repair_that_was_acted_upon_is_taken_though_it_asked_in_other_words(tmp_path, monkeypatch):
+    (tmp_path / "prompts" / "llm").mkdir(parents=True)
+    (tmp_path / "prompts" / "llm" / "repair.md.j2").write_text("{{ reason }} (as it was asked once)")
+    monkeypatch.chdir(tmp_path)
+    run, backend = tmp_path / "run", ScriptedBackend("scripted:test", lambda *_: "9")
+    first = gateway(run, lambda _, view: "none" if view["call"] == 0 else "3")
+    assert first.ask("How many?", number)[0].value == 3
+    first.close()
+    (tmp_path / "prompts" / "llm" / "repair.md.j2").unlink()
+    assert Gateway(backend, run, SETTINGS, 1, acknowledged=2).ask("How many?", number)[0].value == 3
+    assert Gateway(backend, run, SETTINGS, 1, acknowledged=1).ask("How many?", number)[0].value == 9
+
+
 def test_a_prompt_that_does_not_fit_is_a_reply_that_says_so_now_and_after_a_resume(tmp_path):
     def script(prompt, view):
         if len(prompt) > 20:

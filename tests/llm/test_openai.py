@@ -11,6 +11,7 @@ import pytest
 from agentopt.errors import ModelUnavailable
 from agentopt.ledger import read_ledger
 from agentopt.llm import ModelSettings, open_gateway
+from agentopt.llm.openai import OpenAIBackend
 from agentopt.llm.values import Read
 
 GOOD = {
@@ -65,6 +66,8 @@ def _gateway(endpoint, run):
         (200, json.dumps({"choices": []})),
         (200, json.dumps({"choices": None})),
         (200, json.dumps({"error": {"message": "busy"}})),
+        (200, json.dumps({**GOOD, "choices": [{"index": 0, "message": None}]})),
+        (200, json.dumps({**GOOD, "usage": []})),
         (500, "oops"),
         (429, "{}"),
     ],
@@ -73,6 +76,36 @@ def test_an_answer_that_is_no_reply_is_asked_for_again(endpoint, tmp_path, bad):
     endpoint[1].extend([bad, (200, json.dumps(GOOD))])
     assert _gateway(endpoint, tmp_path).ask("Well?", Read)[0].value == "yes"
     assert [exchange.status for exchange in read_ledger(tmp_path)] == ["error", "ok"]
+
+
+def test_an_answer_that_is_no_reply_is_quoted_where_no_other_comes(endpoint, tmp_path):
+    endpoint[1].extend([(200, json.dumps({"choices": None}))] * 2)
+    with pytest.raises(ModelUnavailable, match=r"does not answer: .*not a chat completion: .*choices"):
+        _gateway(endpoint, tmp_path).ask("Well?", Read)
+
+
+@pytest.mark.parametrize("fault", [TypeError, AttributeError])
+def test_an_error_of_our_own_is_no_outage(endpoint, tmp_path, monkeypatch, fault):
+    """What the client is given is wrong: it is seen at once, as what it is."""
+
+    def options(self, request):
+        raise fault("options() is wrong")
+
+    asked = _gateway(endpoint, tmp_path)
+    monkeypatch.setattr(OpenAIBackend, "options", options)
+    with pytest.raises(fault, match=r"options\(\) is wrong"):
+        asked.ask("Well?", Read)
+    assert read_ledger(tmp_path) == []
+
+
+def test_an_argument_that_the_client_does_not_know_is_not_tried_again(endpoint, tmp_path, monkeypatch):
+    endpoint[1].extend([(200, json.dumps(GOOD))] * 2)
+    asked = _gateway(endpoint, tmp_path)
+    monkeypatch.setattr(OpenAIBackend, "options", lambda *_: {"temprature": 1.0})
+    with pytest.raises(TypeError, match="temprature"):
+        asked.ask("Well?", Read)
+    assert len(endpoint[1]) == 2
+    assert read_ledger(tmp_path) == []
 
 
 def test_a_refusal_is_not_tried_again(endpoint, tmp_path):

@@ -117,6 +117,20 @@ def test_a_near_tie_runs_again_on_the_second_seed(tmp_path):
     assert search.explain()["kept"] == [None, 2]
 
 
+def test_a_repair_asks_for_an_edit_and_not_for_json(tmp_path):
+    prompts = []
+
+    def script(prompt, view):
+        prompts.append(prompt)
+        return '{"DEPTH": 3}' if len(prompts) == 1 else block("DEPTH = 2", "DEPTH = 3")
+
+    made = drive(agent(tmp_path, script), 2)
+    assert made[1].origin is Origin.LLM
+    assert "JSON" not in prompts[1]
+    _, repair = prompts[1].removeprefix(prompts[0]).split('{"DEPTH": 3}\n\n')
+    assert repair == method_runs.reviewed("autoresearch-repair", repair)
+
+
 def test_unusable_replies_fall_back_or_stop(tmp_path):
     made = drive(agent(tmp_path / "a", lambda *_: "I cannot do that."), 3)
     assert {s.origin for s in made[1:]} == {Origin.FALLBACK}
