@@ -9,9 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentopt.api import AskTell, minimize
+    from agentopt.api import AskTell, Result, minimize
     from agentopt.protocols import Objective, Task
-    from agentopt.result import Result
     from agentopt.space import AtLeast, Choice, Float, Int, SearchSpace
     from agentopt.study import Study
     from agentopt.task import FunctionTask, load_task
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AskTell": "agentopt.api",
-    "Result": "agentopt.result",
+    "Result": "agentopt.api",
     "minimize": "agentopt.api",
     "Objective": "agentopt.protocols",
     "Task": "agentopt.protocols",

@@ -21,17 +21,14 @@ from agentopt.executors.inline import InlineExecutor
 from agentopt.executors.local import LocalExecutor
 from agentopt.journal import FILE as JOURNAL
 from agentopt.journal import History, Journal
-from agentopt.llm import check_model
+from agentopt.llm import check_model, hold_model
 from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
-from agentopt.protocols import Executor, Optimizer, Problem, Task
+from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_ask_tell
 from agentopt.sandbox.repository import REPOSITORY, Repository
-from agentopt.study import Stop, Study, baseline
+from agentopt.study import Stop, Study, baseline, replay
 from agentopt.task import CODE_FILE, code_folders, load_task
 from agentopt.trial import Json, Suggestion
-
-FUNCTION = "python:"
-"""Marks the name of a task that is an object of a Python program: no command can load it."""
 
 Say = Callable[[str], None]
 Watch = Callable[[History], None]
@@ -101,11 +98,22 @@ class OpenRun:
     first: list[Suggestion]
     """What is run before the optimizer is asked."""
     study: Study
+    _again: Callable[[], Optimizer]
     _resources: ExitStack
 
     def execute(self) -> Stop:
         """Runs until a budget is spent or the run is interrupted."""
         return self.study.run()
+
+    def new_optimizer(self) -> Optimizer:
+        """Returns the optimizer as a resumed session has it: built anew and brought to where the journal is.
+
+        A call that raised, whatever became of it in the old one, was not made then. A model that died is started again.
+        """
+        self.journal.reload()
+        optimizer = self._again()
+        replay(self.journal, optimizer, self.task.objectives)
+        return optimizer
 
     def close(self) -> None:
         """Closes the journal, lets go of the model, and removes what trials that were cut off left checked out."""
@@ -215,7 +223,8 @@ def resume_run(
     changes = validated(Changes, {"trials": trials, "budget": budget}, "agentopt resume")
     config, origin = load_config(run)
     if task is None and config.task.startswith(FUNCTION):
-        raise UsageError(f"{run} was started from Python on a function: continue it there, with run={str(run)!r}.")
+        how = "AskTell" if is_ask_tell(config.task) else "minimize on a function"
+        raise UsageError(f"{run} was started from Python with {how}: continue it there, with run={str(run)!r}.")
     try:
         resolved = plan(config.model_dump(exclude_none=True), task=task, where=str(run / "config.toml"))
     except UsageError as error:
@@ -233,6 +242,8 @@ def same_run(plan: Plan, run: Path) -> None:
     before = there.model_dump() | {"options": _options(there).model_dump(mode="json")}
     now = plan.config.model_dump()
     for name in before:
+        if name == "task" and is_ask_tell(before[name]) and is_ask_tell(now[name]):
+            continue
         if json_value(before[name]) != json_value(now[name]):
             raise UsageError(f"{run} was started with {name} = {before[name]!r:.80}, not {now[name]!r:.80}.")
 
@@ -247,12 +258,13 @@ def _assemble(
             raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
         if changes is not None:
             apply(changes, journal)
+
+        def left() -> float:
+            return study.seconds_left()
+
+        model = stack.enter_context(ExitStack())
         try:
-            gateway: tuple[_Gateway, ...] = ()
-            if plan.options.needs_model:
-                gateway = (_open_gateway(config, run, say, journal.history.calls),)
-                stack.callback(gateway[0].close)
-            optimizer = plan.optimizer(*gateway)
+            optimizer = _optimizer(plan, journal, say, model, left)
         except (AgentoptError, KeyboardInterrupt) as error:
             reason = Stop.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Stop.ERROR
             journal.stopped(reason.value, t=journal.history.elapsed)
@@ -272,9 +284,25 @@ def _assemble(
             first=first,
             watch=watch,
         )
-        for one in gateway:
-            one.seconds_left = study.seconds_left
-        return OpenRun(config, run, task, optimizer, journal, first, study, stack.pop_all())
+
+        def again() -> Optimizer:
+            with hold_model(config.model, run, say):  # a server that lives is not started again
+                model.close()
+                return _optimizer(plan, journal, say, model, left)
+
+        return OpenRun(config, run, task, optimizer, journal, first, study, again, stack.pop_all())
+
+
+def _optimizer(
+    plan: Plan, journal: Journal, say: Say, model: ExitStack, seconds_left: Callable[[], float]
+) -> Optimizer:
+    """Builds the optimizer of a run, and the gateway of one that asks a model; closing `model` lets go of that."""
+    if plan.config.model is None:
+        return plan.optimizer()
+    gateway = _open_gateway(plan.config, journal.run, say, journal.history.calls)
+    model.callback(gateway.close)
+    gateway.seconds_left = seconds_left
+    return plan.optimizer(gateway)
 
 
 def json_value(value: Any) -> Any:

@@ -234,6 +234,10 @@ class Journal:
         record = {"event": "stopped", "reason": reason, "t": round(t, 3)}
         self._append(record | ({"asking": round(asking, 6)} if asking else {}), durable=True)
 
+    def reload(self) -> None:
+        """Reads the history again: an interrupt may have fallen between the writing of a record and its adding."""
+        self.history = read_history(self.run)
+
     def close(self) -> None:
         """Closes the journal and lets other processes have the run folder."""
         self._log.close()

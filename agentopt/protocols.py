@@ -10,6 +10,16 @@ from agentopt.space import SearchSpace
 from agentopt.trial import Edit, Json, Outcome, Params, Suggestion, Trial, Value
 
 Isolation: TypeAlias = Literal["inline", "process"]
+FUNCTION = "python:"
+"""Marks the name of a task that is an object of a Python program: no command can load it."""
+ASK_TELL = f"{FUNCTION}ask-tell"
+"""The name of the task of a run whose evaluations are made by its user."""
+_ASK_TELL_NAMES = frozenset({ASK_TELL, f"{FUNCTION}_not_called"})  # the second one in runs of before 0.1
+
+
+def is_ask_tell(task: str) -> bool:
+    """Whether a task's name is that of a run whose evaluations are made by its user."""
+    return task in _ASK_TELL_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +150,8 @@ class Optimizer(Protocol):
         """Returns up to `n` suggestions; fewer, or none, where it must first be told pending ones.
 
         A call that returns nothing changes nothing. With no suggestion pending, at least one is returned until the
-        search is exhausted.
+        search is exhausted. Of a call that raises anything, an interrupt or the death of a model, no state is promised:
+        whoever goes on builds the optimizer anew and makes the recorded calls again.
         """
 
     def tell(self, trial: Trial) -> None:

@@ -29,6 +29,8 @@ class Stop(StrEnum):
     EXHAUSTED = "exhausted"
     """The optimizer has nothing left to suggest."""
     INTERRUPTED = "interrupted"
+    CLOSED = "closed"
+    """Its user, who makes the evaluations, closed the session."""
     ERROR = "error"
 
 

@@ -128,7 +128,6 @@ def test_every_module_belongs_to_a_known_room():
         "screens",
         "progress",
         "api",
-        "result",
         "cli",
         "cli_tools",
         "cli_export",

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from agentopt.code.keeper import Keeper
 from agentopt.journal import Budget, Change, History, read_history
 from agentopt.ledger import Exchange, read_ledger
-from agentopt.protocols import Objective, minimised
+from agentopt.protocols import Objective, is_ask_tell, minimised
 from agentopt.report.fronts import Front, front_of, known_hypervolume
 from agentopt.report.keeping import Standing, new_keeper, standing_of
 from agentopt.report.replies import kind_of, reply_counts
@@ -62,7 +62,10 @@ class RunReport:
     run: Path
     header: Mapping[str, Json]
     status: str
-    """running, done, interrupted, stopped (by an error that was named) or crashed (without a word)."""
+    """running, done, interrupted, stopped (by an error that was named) or crashed (without a word).
+
+    Where its user makes the evaluations it is open or closed, in place of running or interrupted.
+    """
     stopped: str
     trials: tuple[Trial, ...]
     pending: int
@@ -266,12 +269,13 @@ def report_of(run: Path, history: History, exchanges: tuple[Exchange, ...], stat
 
 
 def run_status(run: Path, history: History) -> str:
-    """Returns whether a run is running, done, interrupted, stopped by an error that was named, or crashed."""
+    """Returns the status of a run, as `RunReport` has it."""
+    by_hand = is_ask_tell(str(history.header["task"]))
     if _held(run):
-        return "running"
+        return "open" if by_hand else "running"
     if history.stopped in DONE:
         return "done"
-    named = {"interrupted": "interrupted", "error": "stopped"}
+    named = {"interrupted": "closed" if by_hand else "interrupted", "closed": "closed", "error": "stopped"}
     return named.get(history.stopped, "crashed")
 
 

@@ -62,7 +62,8 @@ def render(report: RunReport) -> RenderableType:
 
 def _parts(report: RunReport) -> Iterator[RenderableType]:
     limit = f" of {report.budget.trials}" if report.budget.trials else ""
-    pending = f", {report.pending} under way" if report.pending and report.status == "running" else ""
+    waiting = {"running": "under way", "open": "to be told", "closed": "to be told"}.get(report.status)
+    pending = f", {report.pending} {waiting}" if report.pending and waiting else ""
     end = ", the method had nothing more to propose" if report.stopped == "exhausted" else ""
     yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}{end}")
     yield Text(f"{len(report.trials)}{limit} trials{pending} in {duration(report.elapsed)}  ({report.run})")
