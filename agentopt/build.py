@@ -236,6 +236,12 @@ def resume_run(
     return _assemble(resolved, run, watch=watch, say=say, inline=task is not None, changes=changes)
 
 
+def recorded_plan(run: Path, task: Task | None = None) -> Plan:
+    """Returns the plan that a run was made by, whether or not it could be run here; `task`: the object to use."""
+    config, _ = load_config(run)
+    return Plan(config, _task(config) if task is None else task, _options(config))
+
+
 def same_run(plan: Plan, run: Path) -> None:
     """Raises UsageError where a run folder was made by another configuration than the plan's."""
     there = load_config(run)[0]

@@ -61,15 +61,23 @@ def list_runs(runs_dir: Path) -> None:
 @click.argument("name")
 @click.option("--trial", type=int, help="Of a run: this trial only.")
 @click.option("--diff", is_flag=True, help="With --trial, of a run of code: the patch that it ran.")
+@click.option("--state", is_flag=True, help="Of a run, which may be under way: what its method knows by now.")
 @_JSON
 @runs_dir_option
-def show_command(name: str, runs_dir: Path, trial: int | None, *, diff: bool, as_json: bool) -> None:
+def show_command(name: str, runs_dir: Path, trial: int | None, *, diff: bool, state: bool, as_json: bool) -> None:
     """Shows a method with its options, a task with its space, or a run with its trials."""
     from agentopt import catalog, screens
     from agentopt.journal import FILE
     from agentopt.report.load import load_run
     from agentopt.runs import find_run
 
+    if state:
+        from agentopt.state import state_of
+
+        if trial is not None or diff:
+            raise UsageError("--state is that of a whole run: leave out --trial and --diff.")
+        found = state_of(find_run(name, runs_dir))
+        return show_json(found) if as_json else show(screens.state(found))
     known = [path.parent.name for path in runs_dir.glob(f"*/{FILE}")]
     kind = "run" if (Path(name) / FILE).is_file() else catalog.kind_of(name, known)
     if trial is not None and kind != "run":

@@ -47,20 +47,22 @@ class Exchange:
 
 
 class Ledger:
-    """One writer's handle on the ledger of a run folder."""
+    """A handle on the ledger of a run folder: its one writer's, or a reader's."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, *, writing: bool = True) -> None:
         self.recorded = {e.call: e for e in read_ledger(run) if e.status != "error"}
         """The replies that the run folder holds already, by call."""
-        self._log = Log(run / FILE)
+        self._log = Log(run / FILE) if writing else None
 
     def append(self, exchange: Exchange) -> None:
         """Writes one exchange durably."""
+        assert self._log is not None, "this handle is a reader's"
         self._log.append({"hash": exchange.prompt_hash, **asdict(exchange)}, durable=True)
 
     def close(self) -> None:
         """Closes the file."""
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
 
 def read_ledger(run: Path) -> list[Exchange]:

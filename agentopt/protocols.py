@@ -158,7 +158,7 @@ class Optimizer(Protocol):
         """Takes a finished trial, in minimised values; in any order, its own or a foreign one (token None)."""
 
     def explain(self) -> Mapping[str, Json]:
-        """Returns its state in the user's units: for prompts, reports and people."""
+        """Returns its state in the user's units: for prompts, and for people in `agentopt show RUN --state`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,9 @@ from agentopt.report.text import duration, number, params_table, render, shown, 
 from agentopt.scaffold import Check
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial
+
+_STATE_COLUMNS, _STATE_ROWS = 4, 8
+"""What is shown of a state's tables: wider ones not at all, longer ones in part."""
 
 
 def method(card: Mapping[str, Json]) -> RenderableType:
@@ -134,6 +137,47 @@ def trial_json(found: Trial) -> dict[str, Json]:
         "error": found.outcome.error,
         "note": dict(found.note),
     }
+
+
+def state(found: Mapping[str, Json]) -> RenderableType:
+    """Returns what a run's method knows, one line for each thing, parts of it below it."""
+    run, waiting = found["run"], f", {found['pending']} under way" if found["pending"] else ""
+    return Lines(
+        Text(f"{found['method']} on {found['task']}, seed {found['seed']}: {run}"),
+        Text(f"What the method knows after {_count(found['finished'], 'trial')}{waiting}"),
+        "",
+        table("", ("state", "value"), list(_state_rows(found["state"])), left=2),
+        "",
+        Text(f"All of it:  agentopt show {run} --state --json"),
+    )
+
+
+def _state_rows(known: Mapping[str, Json], indent: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the rows of a mapping: names, those of parts indented, and values in words."""
+    for name, value in known.items():
+        label = f"{indent}{name}"
+        nested = isinstance(value, list) and any(isinstance(item, (list, Mapping)) for item in value)
+        if isinstance(value, Mapping) and value:
+            yield label, ""
+            yield from _state_rows(value, f"{indent}  ")
+        elif nested and any(isinstance(item, list) and len(item) > _STATE_COLUMNS for item in value):
+            yield label, f"a table of {len(value)} rows"
+        elif nested:
+            yield label, _in_words(value[0])
+            yield from (("", _in_words(item)) for item in value[1:_STATE_ROWS])
+            if len(value) > _STATE_ROWS:
+                yield "", f"and {len(value) - _STATE_ROWS} more"
+        else:
+            yield label, _in_words(value)
+
+
+def _in_words(value: Json) -> str:
+    """Returns a value in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, value)) or "none"
+    return "none" if value is None else shown(value)
 
 
 def check(name: str, found: Check) -> RenderableType:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Study:
         """Runs until a budget is spent, and returns which; every error leaves a resumable run folder."""
         stop = Stop.ERROR
         try:
-            replay(self._journal, self._optimizer, self._task.objectives)
+            replay(self._journal.run, self.history, self._optimizer, self._task.objectives)
             stop = self._loop()
         except KeyboardInterrupt:
             stop = Stop.INTERRUPTED
@@ -151,13 +152,13 @@ class Study:
         return np.inf if seconds is None else seconds - self._now()
 
 
-def replay(journal: Journal, optimizer: Optimizer, objectives: Sequence[Objective]) -> None:
-    """Makes the recorded calls on a new optimizer, and raises ReplayMismatch where it does not answer as it did."""
-    for event in journal.history.events:
+def replay(run: Path, history: History, optimizer: Optimizer, objectives: Sequence[Objective]) -> None:
+    """Makes a run's recorded calls on a new optimizer; raises ReplayMismatch where it does not answer as it did."""
+    for event in history.events:
         if isinstance(event, Asked):
             if event.n and _as_written(optimizer.ask(event.n)) != _as_written(event.suggestions):
                 raise ReplayMismatch(
-                    f"Trial {event.ids[0]} of {journal.run} cannot be repeated: the optimizer now suggests something"
+                    f"Trial {event.ids[0]} of {run} cannot be repeated: the optimizer now suggests something"
                     " else. Resume with the versions that config.toml names, or start a new run."
                 )
         else:

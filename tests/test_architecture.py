@@ -126,6 +126,7 @@ def test_every_module_belongs_to_a_known_room():
         "scaffold",
         "doctor",
         "screens",
+        "state",
         "progress",
         "api",
         "cli",
@@ -144,7 +145,7 @@ def test_every_module_belongs_to_a_known_room():
 
 def test_only_the_composition_root_and_what_stands_above_it_know_build():
     knowing = {room(name) for name, tree in modules().items() if "agentopt.build" in imports(tree)}
-    assert knowing <= {"api", "cli", "cli_tools", "compare", "testing"}
+    assert knowing <= {"api", "cli", "cli_tools", "compare", "state", "testing"}
 
 
 def test_there_are_no_cycles():

@@ -65,7 +65,7 @@ class AskTell:
             self._open = open_function_run(task, settings, folder, stack, say, default_trials=None)
             self._journal = self._open.journal
             self._start = time.monotonic() - self._journal.history.elapsed
-            replay(self._journal, self._open.optimizer, self._objectives)
+            replay(self._journal.run, self._journal.history, self._open.optimizer, self._objectives)
             self._optimizer: Optimizer | None = self._open.optimizer
             self._unanswered = 0.0
             self._closed = False

@@ -13,7 +13,7 @@ from agentopt.llm.settings import ModelSettings
 if TYPE_CHECKING:
     from agentopt.llm.gateway import Backend, Gateway
 
-__all__ = ["ModelSettings", "check_model", "hold_model", "open_gateway", "server_of"]
+__all__ = ["ModelSettings", "check_model", "hold_model", "open_gateway", "recorded_gateway", "server_of"]
 
 
 def open_gateway(
@@ -28,6 +28,14 @@ def open_gateway(
     from agentopt.llm.gateway import Gateway
 
     return Gateway(_backend(settings, run, say), run, settings, seed, acknowledged=acknowledged)
+
+
+def recorded_gateway(settings: ModelSettings, run: Path, seed: int, acknowledged: int) -> Gateway:
+    """Returns a gateway that knows the recorded replies of a run alone: it asks no model and writes nothing."""
+    from agentopt.llm.gateway import Gateway
+    from agentopt.llm.recorded import RecordedBackend
+
+    return Gateway(RecordedBackend(settings.name), run, settings, seed, acknowledged=acknowledged, writing=False)
 
 
 def check_model(settings: ModelSettings) -> None:

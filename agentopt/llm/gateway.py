@@ -63,9 +63,16 @@ class Gateway:
     """Asks one model on behalf of one run."""
 
     def __init__(
-        self, backend: Backend, run: Path, settings: ModelSettings, seed: int, *, acknowledged: int = 0
+        self,
+        backend: Backend,
+        run: Path,
+        settings: ModelSettings,
+        seed: int,
+        *,
+        acknowledged: int = 0,
+        writing: bool = True,
     ) -> None:
-        """`acknowledged`: the run builds on the calls below this number.
+        """`acknowledged`: the run builds on the calls below this number; `writing`: whether the ledger is written.
 
         A later one in the ledger was received but not acted upon before a crash: it is used only if the same prompt
         comes again.
@@ -73,7 +80,7 @@ class Gateway:
         self._backend, self._settings, self._seed = backend, settings, seed
         self.seconds_left: Callable[[], float] = lambda: math.inf
         """How long replies may be waited for: what is left of the run's time budget."""
-        self._ledger = Ledger(run)
+        self._ledger = Ledger(run, writing=writing)
         self._acknowledged = acknowledged
         self._next = 0
         self._replied: set[int] = set()

@@ -66,7 +66,8 @@ class RegularizedEvolution:
         """Returns the size of the population, and the range of its values."""
         values = sorted(trial.value for trial in self._population)
         state: dict[str, Json] = {"asked": self._asked, "population": len(values), "full": self._full}
-        return {**state, "best": values[0], "worst": values[-1]} if values else state
+        value = self._problem.objectives[0].loss
+        return {**state, "best": value(values[0]), "worst": value(values[-1])} if values else state
 
     @property
     def _full(self) -> bool:

@@ -114,7 +114,8 @@ class LocalSearch:
         o = self._options
         state: dict[str, Json] = {"asked": self._asked, "move": o.move, "step": o.step, "keep": o.keep}
         if self._best is not None:
-            state["incumbent"] = {"value": self._best.value, "params": dict(self._best.params)}
+            value = self._problem.objectives[0].loss(self._best.value)
+            state["incumbent"] = {"value": value, "params": dict(self._best.params)}
         return state
 
     def _next(self) -> Suggestion:

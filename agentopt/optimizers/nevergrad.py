@@ -74,7 +74,7 @@ class Nevergrad:
 
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
         require("nevergrad")
-        self._space, self._options = problem.space, options
+        self._space, self._options, self._objective = problem.space, options, problem.objectives[0]
         self._workers = options.workers or problem.workers
         self._apart = _Apart(int(rng.integers(2**32)))
         with self._apart():
@@ -103,7 +103,8 @@ class Nevergrad:
         """Returns which optimizer nevergrad runs, and what it recommends."""
         inner = getattr(self._optimizer, "optim", self._optimizer)
         state = {"optimizer": self._options.optimizer, "runs": str(inner.name), "pending": len(self._pending)}
-        return {**state, "asked": self._asked, "worst": self._worst}
+        worst = None if self._worst is None else self._objective.loss(self._worst)
+        return {**state, "asked": self._asked, "worst": worst}
 
     def _next(self) -> Suggestion:
         token, self._asked = self._asked, self._asked + 1

@@ -43,7 +43,7 @@ class OptunaSearch:
         """`sampler` makes the sampler; `failed` is what a failed trial is told as."""
         import optuna
 
-        self._space = problem.space
+        self._space, self._objectives = problem.space, problem.objectives
         self._distributions = problem.space.to_optuna()
         with _quiet():
             self._study = optuna.create_study(sampler=sampler(), directions=["minimize"] * len(problem.objectives))
@@ -79,12 +79,13 @@ class OptunaSearch:
         return {"told": self.told, "pending": len(self._pending)}
 
     def best(self, count: int) -> list[dict[str, Json]]:
-        """Returns the best trials that the sampler was told, none where there are several objectives."""
+        """Returns the best trials that the sampler was told, in the task's units; none of several objectives."""
         if len(self._study.directions) > 1:
             return []
         trials = [t for t in self._study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
         best = sorted(trials, key=lambda t: t.values[0])[:count]
-        return [{"value": t.values[0], "params": self._space.from_optuna(t.params)} for t in best]
+        value = self._objectives[0].loss
+        return [{"value": value(t.values[0]), "params": self._space.from_optuna(t.params)} for t in best]
 
     def _add(self, trial: Trial, params: Mapping[str, Json], values: Sequence[float]) -> None:
         """Adds what was run as a trial of its own, in the generation of the one that was asked for it."""

@@ -45,8 +45,9 @@ class PymooNsga2:
 
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
         require("pymoo-nsga2")
-        self._space, self._objectives = problem.space, len(problem.objectives)
-        self._algorithm = _algorithm(len(problem.space), self._objectives, options.population, int(rng.integers(2**31)))
+        self._space, self._objectives = problem.space, problem.objectives
+        count, seed = len(self._objectives), int(rng.integers(2**31))
+        self._algorithm = _algorithm(len(problem.space), count, options.population, seed)
         self._members: list[_Member] = []
         self._tokens = 0
         self._generation = 0
@@ -74,7 +75,7 @@ class PymooNsga2:
         individual, member.told = member.individual, True
         own = self._space.decode(individual.X)
         individual.X = reencoded(self._space.parameters, individual.X, own, trial.params)
-        individual.F = np.array(trial.values if trial.complete else [0.0] * self._objectives)
+        individual.F = np.array(trial.values if trial.complete else [0.0] * len(self._objectives))
         individual.G = np.array([0.0 if trial.complete else 1.0])
         individual.evaluated |= {"F", "G", "H"}
         if all(m.told for m in self._members):
@@ -84,8 +85,9 @@ class PymooNsga2:
         """Returns how far the search is, and the objective values of its first front."""
         state: dict[str, Json] = {"generation": self._generation, "pending": sum(m.out for m in self._members)}
         optimum = self._algorithm.opt
-        front = [] if optimum is None else [i.F.tolist() for i in optimum if i.CV[0] <= 0]
-        return {**state, "front": sorted(front)}
+        front = [] if optimum is None else sorted(i.F.tolist() for i in optimum if i.CV[0] <= 0)
+        in_units = [[o.loss(v) for o, v in zip(self._objectives, losses, strict=True)] for losses in front]
+        return {**state, "front": in_units}
 
     def _open_generation(self) -> None:
         """Takes the next generation; a converged population that breeds no new point is followed by a random one."""

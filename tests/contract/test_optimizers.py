@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import pytest
 from method_runs import building
 from peer_methods import QUICK, available
 
 from agentopt.errors import UsageError
 from agentopt.optimizers import METHODS, load_method
+from agentopt.protocols import Objective
 from agentopt.testing.contracts import CODE_PROBLEM, MERGED_PROBLEM, OPTIMIZER_CHECKS, PROBLEMS, repeats_nothing
 from agentopt.testing.models import editor
-from agentopt.testing.simulation import session
-from agentopt.trial import Origin, Trial
+from agentopt.testing.simulation import TRIALS, session
+from agentopt.trial import Origin, Outcome, Status, Trial
 
 VARIANTS = [
     *((name, QUICK.get(name, {})) for name in METHODS),
@@ -104,6 +107,35 @@ def test_a_child_is_run_as_another_than_its_parent(tmp_path):
     children = [trial for trial in trials.values() if "parent" in trial.note]
     assert len(children) == 56
     assert all(child.params != trials[child.note["parent"]].params for child in children)
+
+
+def _values(state, here=False):
+    """Yields the numbers of a state that are values of trials."""
+    if isinstance(state, dict):
+        for name, inner in state.items():
+            yield from _values(inner, name in ("value", "best", "worst", "front"))
+    elif isinstance(state, list):
+        for inner in state:
+            yield from _values(inner, here)
+    elif here and state is not None:
+        yield state
+
+
+@pytest.mark.parametrize("name", [*METHODS])
+def test_the_state_is_in_the_users_units(name, tmp_path):
+    """A run maximises values between 1 and 2, which optimizers are told with the other sign."""
+    available(name)
+    method = load_method(name)
+    if getattr(method, "needs_code", False):
+        pytest.skip("its values are those of code")
+    problem = replace(PROBLEMS["mixed"], objectives=(Objective("score", "maximize"),))
+
+    def judge(_, params):
+        return Outcome(Status.COMPLETE, (-1.0 - abs(params["share"]),))
+
+    run = session(building(method, tmp_path, editor, **QUICK.get(name, {})), problem, judge=judge).run(TRIALS)
+    found = list(_values(dict(run.optimizer.explain())))
+    assert all(1.0 <= value <= 2.0 for value in found), found
 
 
 def test_an_unknown_method_names_the_nearest():

@@ -1,0 +1,60 @@
+"""The state of a run's method, rebuilt from its folder: nothing is evaluated, no model is asked, nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from agentopt.build import FUNCTION, json_value, recorded_plan
+from agentopt.config import load_config
+from agentopt.errors import ReplayMismatch, UsageError
+from agentopt.journal import History, read_history
+from agentopt.llm import recorded_gateway
+from agentopt.protocols import Objective, Task
+from agentopt.space import SearchSpace
+from agentopt.study import replay
+from agentopt.task import FunctionTask
+from agentopt.trial import Json, Params
+
+
+def state_of(run: Path) -> dict[str, Json]:
+    """Returns how far a run is, and what its method says of itself after the last recorded trial.
+
+    The run may be under way. Raises UsageError where its task cannot be loaded, ReplayMismatch where the method, the
+    task or a prompt is no longer what the run was made with.
+    """
+    history = read_history(run)
+    plan = recorded_plan(run, _function(run, history))
+    config = plan.config
+    if history.header["space"] != json_value(plan.task.space.to_json()):
+        raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
+    gateway = [] if config.model is None else [recorded_gateway(config.model, run, config.seed, history.calls)]
+    optimizer = plan.optimizer(*gateway)
+    replay(run, history, optimizer, plan.task.objectives)
+    return {
+        "run": str(run),
+        "method": config.method,
+        "task": config.task,
+        "seed": config.seed,
+        "finished": len(history.trials),
+        "pending": len(history.pending),
+        "state": dict(optimizer.explain()),
+    }
+
+
+def _function(run: Path, history: History) -> Task | None:
+    """Returns a stand-in for the function of a run that was started from Python; None for other runs."""
+    config, _ = load_config(run)
+    if not config.task.startswith(FUNCTION):
+        return None
+    if config.model is not None:
+        raise UsageError(
+            f"{run} was started from Python on a function, whose description is in its prompts and not in the run"
+            " folder: the state of such a run that asks a model cannot be rebuilt."
+        )
+    objectives = tuple(Objective(**record) for record in history.header["objectives"])
+    return FunctionTask(config.task, SearchSpace.from_json(history.header["space"]), _not_called, objectives)
+
+
+def _not_called(_: Params) -> NoReturn:
+    raise AssertionError("nothing is evaluated")
