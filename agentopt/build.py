@@ -112,7 +112,7 @@ class OpenRun:
         """
         self.journal.reload()
         optimizer = self._again()
-        replay(self.journal, optimizer, self.task.objectives)
+        replay(self.run, self.journal.history, optimizer, self.task.objectives)
         return optimizer
 
     def close(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-from agentopt.build import FUNCTION, json_value, recorded_plan
+from agentopt.build import json_value, recorded_plan
 from agentopt.config import load_config
 from agentopt.errors import ReplayMismatch, UsageError
 from agentopt.journal import History, read_history
 from agentopt.llm import recorded_gateway
-from agentopt.protocols import Objective, Task
+from agentopt.protocols import FUNCTION, Objective, Task
 from agentopt.space import SearchSpace
 from agentopt.study import replay
 from agentopt.task import FunctionTask
