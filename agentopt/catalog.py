@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import types
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -14,10 +17,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from agentopt.errors import AgentoptError, UsageError, unknown
+from agentopt.journal import FILE as JOURNAL
 from agentopt.optimizers import METHODS, load_method
 from agentopt.optimizers.extras import EXTRAS
 from agentopt.protocols import Task
+from agentopt.report.comparison.folder import read_plan
 from agentopt.report.load import RunReport, load_run
+from agentopt.runs import known_run, plain_runs, run_names
 from agentopt.task import load_task, task_folders, task_names
 from agentopt.trial import Json
 
@@ -63,15 +69,25 @@ def _task_names() -> list[str]:
         return list(task_folders())
 
 
-def runs(folder: Path) -> list[RunReport]:
-    """Returns the runs in a folder, the latest first."""
-    found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        try:
-            found.append(load_run(path))
-        except AgentoptError:
-            continue
-    return sorted(found, key=lambda report: str(report.header.get("started", "")), reverse=True)
+def runs(folder: Path, comparison: str | None = None) -> dict[str, RunReport]:
+    """Returns the runs in a folder by name, the latest first: those that stand alone, or those of one comparison."""
+    found = {}
+    for name, path in run_names(folder).items():
+        if name.rpartition("/")[0].partition("/")[0] == (comparison or ""):
+            with suppress(AgentoptError):
+                found[name] = load_run(path)
+    return dict(sorted(found.items(), key=lambda item: str(item[1].header.get("started", "")), reverse=True))
+
+
+def comparisons(folder: Path) -> list[tuple[str, ...]]:
+    """Returns of each comparison in a folder its name, methods, tasks, seeds, and how many of its runs have begun."""
+    rows, begun = [], Counter(name.partition("/")[0] for name in run_names(folder) if "/" in name)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        with suppress(AgentoptError):
+            plan = read_plan(path)
+            sizes = [len(plan[kind]) for kind in ("methods", "tasks", "seeds")]
+            rows.append((path.name, *map(str, sizes), f"{begun[path.name]} of {math.prod(sizes)}"))
+    return rows
 
 
 def method_card(name: str) -> dict[str, Json]:
@@ -103,11 +119,13 @@ def task_card(name: str, options: Mapping[str, Any] | None = None) -> dict[str, 
     }
 
 
-def kind_of(name: str, known_runs: list[str]) -> Literal["method", "task", "run"]:
+def kind_of(name: str, runs_dir: Path) -> Literal["method", "task", "run"]:
     """Returns what a name that `show` is given stands for; raises UsageError with the nearest name."""
+    if (Path(name) / JOURNAL).is_file():
+        return "run"
     if name in METHODS:
         return "method"
-    if name in known_runs:
+    if known_run(name, runs_dir) is not None:
         return "run"
     if ":" in name or Path(name).exists():
         return "method" if _is_method(name) else "task"
@@ -115,7 +133,7 @@ def kind_of(name: str, known_runs: list[str]) -> Literal["method", "task", "run"
         load_task(name)
     except UsageError as error:
         if str(error).startswith("Unknown task"):
-            raise unknown("method, task or run", name, [*METHODS, *task_names(), *known_runs]) from error
+            raise unknown("method, task or run", name, [*METHODS, *task_names(), *plain_runs(runs_dir)]) from error
         raise
     return "task"
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from agentopt.cli import cli, runs_dir_option, show, show_json
-from agentopt.errors import UsageError
+from agentopt.errors import UsageError, unknown
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Prints JSON.")
 
@@ -47,14 +47,25 @@ def list_models() -> None:
 
 
 @list_.command("runs")
+@click.argument("comparison", required=False)
 @runs_dir_option
-def list_runs(runs_dir: Path) -> None:
-    """Lists the runs, the latest first."""
+def list_runs(comparison: str | None, runs_dir: Path) -> None:
+    """Lists the runs, the latest first, and the comparisons; or the runs of COMPARISON."""
     from agentopt import catalog
-    from agentopt.report.text import overview
+    from agentopt.report.text import overview, table
 
-    found = catalog.runs(runs_dir)
-    show(overview(found) if found else f"No runs in {runs_dir}.")
+    compared = catalog.comparisons(runs_dir)
+    if comparison is not None and comparison not in [row[0] for row in compared]:
+        raise unknown("comparison", comparison, [row[0] for row in compared])
+    found = catalog.runs(runs_dir, comparison)
+    if found:
+        show(overview(list(found.values()), list(found)))
+    elif comparison is not None or not compared:
+        show(f"No runs in {runs_dir if comparison is None else runs_dir / comparison}.")
+    if comparison is None and compared:
+        columns = ("comparison", "methods", "tasks", "seeds", "runs begun")
+        show(table("", columns, compared))
+        show("\nThe runs of one:  agentopt list runs COMPARISON")
 
 
 @cli.command("show")
@@ -67,7 +78,6 @@ def list_runs(runs_dir: Path) -> None:
 def show_command(name: str, runs_dir: Path, trial: int | None, *, diff: bool, state: bool, as_json: bool) -> None:
     """Shows a method with its options, a task with its space, or a run with its trials."""
     from agentopt import catalog, screens
-    from agentopt.journal import FILE
     from agentopt.report.load import load_run
     from agentopt.runs import find_run
 
@@ -78,8 +88,7 @@ def show_command(name: str, runs_dir: Path, trial: int | None, *, diff: bool, st
             raise UsageError("--state is that of a whole run: leave out --trial and --diff.")
         found = state_of(find_run(name, runs_dir))
         return show_json(found) if as_json else show(screens.state(found))
-    known = [path.parent.name for path in runs_dir.glob(f"*/{FILE}")]
-    kind = "run" if (Path(name) / FILE).is_file() else catalog.kind_of(name, known)
+    kind = catalog.kind_of(name, runs_dir)
     if trial is not None and kind != "run":
         raise UsageError(f"--trial needs a run, and {name} is a {kind}.")
     if kind == "method":

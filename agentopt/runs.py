@@ -12,6 +12,11 @@ from agentopt.config import RunConfig
 from agentopt.errors import UsageError, unknown
 from agentopt.journal import FILE as JOURNAL
 
+_CELLS = "cells"
+"""The folder of the runs of a comparison, in it."""
+_NAMED = 4
+"""So many runs are named where a name could be any of them."""
+
 
 def run_folder(config: RunConfig, runs_dir: Path, name: str | None) -> Path:
     """Returns where a new run goes: `--name` below the folder of runs, else method, task, seed and the time."""
@@ -28,17 +33,50 @@ def run_folder(config: RunConfig, runs_dir: Path, name: str | None) -> Path:
     return next(path for path in (runs_dir / name for name in names) if not path.exists())
 
 
-def find_run(given: str, runs_dir: Path) -> Path:
-    """Returns the run folder of a path or of a name below the folder of runs."""
+def plain_runs(runs_dir: Path) -> dict[str, Path]:
+    """Returns the runs below the folder of runs that are in no comparison, by name."""
+    with suppress(OSError):
+        return {path.name: path for path in sorted(runs_dir.iterdir()) if (path / JOURNAL).is_file()}
+    return {}
+
+
+def run_names(runs_dir: Path) -> dict[str, Path]:
+    """Returns the runs below the folder of runs by name: `mine`, and in comparisons `compare-1a2b/branin/cmaes/s0`."""
+    inside = [path.parent for path in sorted(runs_dir.glob(f"*/{_CELLS}/*/*/*/{JOURNAL}"))]
+    return plain_runs(runs_dir) | {"/".join(_parts(path.relative_to(runs_dir))): path for path in inside}
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Returns the parts of a run's name: those of its path, without the folder that a comparison's runs are in."""
+    return tuple(part for part in path.parts if part != _CELLS)
+
+
+def known_run(given: str, runs_dir: Path) -> Path | None:
+    """Returns the run folder of a path, of a name, or of the end of a name that no other run has; None for no run.
+
+    Raises UsageError where several names end so.
+    """
     for path in (Path(given), runs_dir / given):
         if any((path / file).is_file() for file in (JOURNAL, CONFIG)):
             return path
+    wanted, names = _parts(Path(given)), run_names(runs_dir)
+    found = [name for name in names if tuple(name.split("/"))[-len(wanted) :] == wanted] if wanted else []
+    if len(found) > 1:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        raise UsageError(f"{given} could be any of {', '.join(found[:_NAMED])}{more}: write more of its name.")
+    return names[found[0]] if found else None
+
+
+def find_run(given: str, runs_dir: Path) -> Path:
+    """Returns the run folder of a path or of a name (`known_run`); raises UsageError with the nearest one else."""
+    if (found := known_run(given, runs_dir)) is not None:
+        return found
+    for folder in (Path(given), runs_dir / given):
+        if (folder / _CELLS).is_dir():
+            raise UsageError(f"{given} is a comparison of many runs: agentopt list runs {given} has their names.")
     if Path(given).is_dir():
         raise UsageError(f"{given} is not a run folder: it has no {JOURNAL}.")
-    known: list[str] = []
-    with suppress(OSError):
-        known = [path.name for path in runs_dir.iterdir() if (path / JOURNAL).is_file()]
-    raise unknown("run", given, known)
+    raise unknown("run", given, plain_runs(runs_dir))
 
 
 def find_runs(given: str, runs_dir: Path) -> list[Path]:

@@ -294,11 +294,11 @@ def _found(report: RunReport) -> str:
     return number(None if report.standing.best is None else report.standing.best.value)
 
 
-def overview(reports: Sequence[RunReport]) -> Table:
-    """Returns one line for each run."""
+def overview(reports: Sequence[RunReport], names: Sequence[str] | None = None) -> Table:
+    """Returns one line for each run, which goes by its folder's name or by that of `names`."""
     rows = [
         (
-            r.run.name,
+            name,
             r.method,
             r.task,
             r.status,
@@ -309,7 +309,7 @@ def overview(reports: Sequence[RunReport]) -> Table:
             f"{r.seconds.total:.3g}",
             f"{r.seconds.llm:.3g}",
         )
-        for r in reports
+        for name, r in zip(names or [r.run.name for r in reports], reports, strict=True)
     ]
     columns = ("run", "method", "task", "status", "seed", "trials", "failed", "best", "total s", "llm s")
     return table("", columns, rows, left=4)
