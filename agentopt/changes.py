@@ -36,11 +36,12 @@ def _budget(changes: Changes, run: Path, history: History) -> Budget:
     started = history.next_id
     if now.trials is not None and now.trials < started:
         raise UsageError(
-            f"{run} has started {started} trials, and --trials counts them: give {started} or more, not {now.trials}."
+            f"{run} has started {started} trials, and a budget counts them: give {started} trials or more,"
+            f" not {now.trials}."
         )
     if now.trials is not None and now.trials == before.trials and len(history.trials) >= now.trials:
-        raise UsageError(f"{run} has run all of its {now.trials} trials: give --trials, more than {now.trials}.")
+        raise UsageError(f"{run} has run all of its {now.trials} trials: give more trials than {now.trials}.")
     if now.seconds is not None and now.seconds <= history.elapsed:
-        spent = f"lasted {history.elapsed:.3g} s, and --budget counts them" if changes.budget else "spent its --budget"
-        raise UsageError(f"{run} has {spent}: give --budget, more than {history.elapsed:.3g}s.")
+        spent = f"lasted {history.elapsed:.3g} s, and a budget counts them" if changes.budget else "spent its budget"
+        raise UsageError(f"{run} has {spent}: give a budget of more than {history.elapsed:.3g}s.")
     return now

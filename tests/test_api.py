@@ -82,6 +82,43 @@ def test_a_run_folder_that_is_asked_for_is_kept_and_continued(tmp_path):
         minimize(counted, SPACE[:2], **arguments)
 
 
+def test_a_finished_run_is_extended(tmp_path):
+    calls = []
+
+    def counted(params):
+        calls.append(params)
+        return loss(params)
+
+    given = {"method": "local", "seed": 2, "run": tmp_path / "kept"}
+    assert len(minimize(counted, SPACE, **given, trials=5).trials) == 5
+    assert len(minimize(counted, SPACE, **given, trials=9).trials) == len(calls) == 9
+    assert len(minimize(counted, SPACE, **given, trials=9).trials) == len(calls) == 9
+    as_before = minimize(counted, SPACE, **given)
+    assert (len(as_before.trials), len(calls), as_before.stop) == (9, 9, "trials")
+    whole = minimize(loss, SPACE, method="local", trials=9, seed=2)
+    assert [t.params for t in as_before.trials] == [t.params for t in whole.trials]
+    with pytest.raises(UsageError, match=r"has started 9 trials, .*: give 9 trials or more, not 4"):
+        minimize(counted, SPACE, **given, trials=4)
+    assert len(minimize(counted, SPACE, **given, trials=12, budget="1h").trials) == 12
+
+
+def test_a_run_whose_time_is_up_is_given_more(tmp_path):
+    given = {"method": "random", "run": tmp_path / "kept"}
+    first = minimize(loss, SPACE, **given, budget=0.05)
+    assert first.stop == "seconds"
+    assert len(minimize(loss, SPACE, **given, budget=0.05).trials) == len(first.trials)
+    assert len(minimize(loss, SPACE, **given, budget=first.seconds + 0.2).trials) > len(first.trials)
+
+
+def test_ask_and_tell_may_be_given_more_trials(tmp_path):
+    for trials in (2, 4):
+        with AskTell(SPACE, "random", trials=trials, run=tmp_path / "r") as search:
+            while len(search.trials) < trials:
+                search.tell(search.ask()[0].id, 1.0)
+        assert load_run(tmp_path / "r").status == "done"
+        assert load_run(tmp_path / "r").budget.trials == trials
+
+
 def test_a_function_that_always_fails_says_why():
     result = minimize(lambda p: 1 / 0, SPACE, method="random", trials=3)
     assert result.best is None

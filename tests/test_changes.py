@@ -82,10 +82,10 @@ def test_the_run_says_when_its_budget_was_changed(tmp_path, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"trials": 4}, "has started 5 trials, and --trials counts them: give 5 or more, not 4"),
-        ({"trials": 5}, "has run all of its 5 trials: give --trials, more than 5"),
-        ({"budget": "2h"}, "has run all of its 5 trials: give --trials, more than 5"),
-        ({"trials": 9, "budget": 1e-9}, r"has lasted .* s, and --budget counts them: give --budget, more than"),
+        ({"trials": 4}, "has started 5 trials, and a budget counts them: give 5 trials or more, not 4"),
+        ({"trials": 5}, "has run all of its 5 trials: give more trials than 5"),
+        ({"budget": "2h"}, "has run all of its 5 trials: give more trials than 5"),
+        ({"trials": 9, "budget": 1e-9}, r"has lasted .* s, and a budget counts them: give a budget of more than"),
         ({"trials": 0}, "trials = 0 cannot be used"),
         ({"budget": "soon"}, "duration such as 90s"),
     ],

@@ -26,8 +26,8 @@ from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial
 class AskTell:
     """A search whose evaluations are made elsewhere: by hand, on a cluster, in a laboratory.
 
-    With `run` everything is kept in that folder, and a later session with the same arguments goes on where the last
-    one ended. Usable as a context manager.
+    With `run` everything is kept in that folder, and a later session with the same arguments (`trials` may be others)
+    goes on where the last one ended. Usable as a context manager.
 
         with AskTell([Float("x", -5, 5)], method="cmaes", seed=1, run="runs/by-hand") as search:
             for _ in range(20):
@@ -134,7 +134,7 @@ class AskTell:
         if self._closed:
             return
         self._closed = True
-        planned = self._open.config.trials
+        planned = self._journal.history.budget.trials
         reason = Stop.TRIALS if planned is not None and len(self.trials) >= planned else Stop.CLOSED
         self._journal.stopped(reason.value, t=self._now(), asking=self._unanswered)
         self._resources.close()

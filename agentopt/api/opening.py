@@ -12,8 +12,9 @@ from typing import Any
 from agentopt.build import OpenRun, Say, Watch, open_run, plan, resume_run, same_run, silent
 from agentopt.config import DEFAULT_TRIALS
 from agentopt.config import FILE as CONFIG
-from agentopt.errors import UsageError
+from agentopt.errors import JournalError, UsageError
 from agentopt.functions import called
+from agentopt.journal import read_history
 from agentopt.llm.settings import ModelSettings
 from agentopt.progress import Watcher
 from agentopt.protocols import Objective
@@ -78,7 +79,7 @@ def open_function_run(
     watch: Watch = silent,
     default_trials: int | None = DEFAULT_TRIALS,
 ) -> OpenRun:
-    """Opens a run on a function in a folder: a new one, or one to be continued."""
+    """Opens a run on a function in a folder: a new one, or one to be continued, with the budgets that are given now."""
     given = {key: value for key, value in settings.items() if value is not None}
     model = given.get("model")
     if isinstance(model, ModelSettings):
@@ -89,5 +90,16 @@ def open_function_run(
     prepared = plan(named, task=task, where="arguments", say=say, trials=default_trials)
     if (folder / CONFIG).is_file():
         same_run(prepared, folder)
-        return stack.enter_context(resume_run(folder, task=task, watch=watch, say=say))
+        more = _changed(folder, {key: getattr(prepared.config, key) for key in ("trials", "budget") if key in given})
+        return stack.enter_context(resume_run(folder, task=task, watch=watch, say=say, **more))
     return stack.enter_context(open_run(prepared, folder, watch=watch, say=say, inline=True))
+
+
+def _changed(folder: Path, budgets: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those of the budgets that a run does not have."""
+    try:
+        has = read_history(folder).budget
+    except JournalError:  # it ended before its first record was written
+        return dict(budgets)
+    before = {"trials": has.trials, "budget": has.seconds}
+    return {key: value for key, value in budgets.items() if value != before[key]}

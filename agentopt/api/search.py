@@ -46,15 +46,18 @@ def minimize(
             `objectives`: a number for each in their order, or a mapping with their names.
         space: the parameters.
         method: a name of `agentopt list methods`.
-        trials: how many evaluations; 100 where neither this nor `budget` is given.
-        budget: wall seconds, or a text such as "30m"; an evaluation that is under way then is finished.
+        trials: how many evaluations; 100 where neither this nor `budget` is given. With a `run` that exists, those that
+            it has made are among them, and None is as before.
+        budget: wall seconds, or a text such as "30m"; an evaluation that is under way then is finished. With a `run`
+            that exists it counts as `trials` does.
         seed: all randomness of the search comes from it.
         options: the method's options, see `agentopt show METHOD`.
         model: for methods that ask a language model: its name, or settings.
         maximize: whether high values are good.
         objectives: what is optimized, where it is more than one number or has a name; `front` of the result is what
             several come to.
-        run: a run folder to keep; one that exists already is continued. None: nothing is kept.
+        run: a run folder to keep; one that exists already is continued, a finished one where `trials` or `budget` give
+            it more. None: nothing is kept.
         default: whether the space's default configuration, where it has one, is the first trial.
         say: gets lines on what takes its time, as `print` would; None: the logger `agentopt` does, and the screen
             where progress is shown.
