@@ -71,7 +71,8 @@ def test_a_run_folder_that_is_asked_for_is_kept_and_continued(tmp_path):
     result = minimize(counted, SPACE, **arguments)
     whole = minimize(loss, SPACE, method="local", trials=12, seed=2)
     assert [t.params for t in result.trials] == [t.params for t in whole.trials]
-    assert result.trials[0].outcome.metrics["n_squared"] == result.params["n"] ** 2 or len(calls) == 13
+    # The interrupt ended the journal before the seventh, so that the seventh was called twice.
+    assert [t.outcome.metrics for t in result.trials] == [{"n_squared": t.params["n"] ** 2} for t in result.trials]
     assert len(calls) == 13
     again = minimize(counted, SPACE, **arguments)
     assert len(calls) == 13

@@ -137,10 +137,12 @@ def test_a_killed_job_takes_its_children_with_it(executor, tmp_path):
     assert eventually(lambda: not running([pid]))
 
 
-def test_a_worker_is_reused_until_it_fails_and_none_is_left_behind(executor):
-    first, _, third = run(executor, "where", "raise", "where")
-    assert first.metrics["pid"] == third.metrics["pid"] or executor.capacity > 1
-    pids = {int(first.metrics["pid"]), int(third.metrics["pid"])}
+def test_a_worker_is_reused_until_it_ends_and_none_is_left_behind(executor):
+    pids = []
+    for kinds in (["where"], ["raise"], ["where"], ["exit"], ["where"]):
+        (outcome,) = run(executor, *kinds)
+        pids += [int(outcome.metrics["pid"])] if kinds == ["where"] else []
+    assert pids[0] == pids[1] != pids[2], "what raises costs no process; what ends one is followed by another"
     executor.close()
     assert running(pids) == []
 

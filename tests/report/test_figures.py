@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from agentopt.report.figures import write_figures
 from agentopt.report.html import write_report
 from agentopt.report.html.run_part import run_part
 from agentopt.report.load import load_run
-from agentopt.report.scale import HUGE
+from agentopt.report.scale import Scale
 from agentopt.report.tables import run_tables, write_tables
 from agentopt.report.text import render
 from agentopt.space import Float, Int, SearchSpace
@@ -163,7 +165,13 @@ def test_logarithmic_axes_are_marked_inside_the_range():
     assert (places, labels) == ([0.01, 0.03, 0.1], ["0.01", "0.03", "0.1"])
     assert log_marks(Float("rate", 1e-3, 1.0, log=True))[1] == ["0.001", "0.003", "0.01", "0.03", "0.1", "0.3", "1"]
     assert not is_log(Float("decay", 0, 1))
-    assert float("inf") > HUGE**2
+
+
+@pytest.mark.parametrize("value", [sys.float_info.max, -math.inf])
+def test_squares_of_what_is_drawn_are_finite(value):
+    drawn = Scale().shown(value)
+    assert drawn * value > 0
+    assert math.isfinite((2 * drawn) * (2 * drawn))
 
 
 @pytest.mark.parametrize("name", ["convergence.png", "llm.csv", "slices.svg", "report.html"])
