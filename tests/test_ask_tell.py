@@ -129,6 +129,14 @@ def test_what_is_pending_can_be_told_while_the_model_is_gone():
         assert search.ask()
 
 
+def test_a_session_says_in_a_line_how_far_it_is():
+    with AskTell(SPACE, "random") as search:
+        assert repr(search) == "AskTell(method='random', told=0, pending=0)"
+        one, _ = search.ask(2)
+        told = search.tell(one.id, 1.0)
+        assert repr(search) == f"AskTell(method='random', told=1, pending=1, best={told!r})"
+
+
 def test_everything_can_be_closed_twice():
     search = AskTell(SPACE, "random", run="by-hand")
     search.close()

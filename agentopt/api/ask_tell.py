@@ -20,7 +20,7 @@ from agentopt.protocols import ASK_TELL, Objective, Optimizer, minimised
 from agentopt.report.fronts import Front, front_of
 from agentopt.report.load import best_of
 from agentopt.study import Stop, replay
-from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial
+from agentopt.trial import Origin, Outcome, Params, Suggestion, Trial, brief
 
 
 class AskTell:
@@ -70,6 +70,10 @@ class AskTell:
             self._unanswered = 0.0
             self._closed = False
             self._resources = stack.pop_all()
+
+    def __repr__(self) -> str:
+        counts = {"told": len(self.trials), "pending": len(self.pending)}
+        return brief("AskTell", method=self._open.config.method, **counts, best=self.best)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
