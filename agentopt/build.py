@@ -27,7 +27,7 @@ from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_ask_tell
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import Stop, Study, baseline, replay
-from agentopt.task import CODE_FILE, code_folders, load_task
+from agentopt.task import CODE_FILE, code_folders, load_task, unused_defaults
 from agentopt.trial import Json, Suggestion
 
 Say = Callable[[str], None]
@@ -168,6 +168,8 @@ def plan(
         raise UsageError(f"Task {config.task} cannot run here: {reason}")
     if warning := getattr(task, "warning", ""):
         say(warning)
+    if config.default and (note := unused_defaults(task.space)):
+        say(note)
     if config.trials is None and config.budget is None:
         config = config.model_copy(update={"trials": trials})
     model = _model(config, options, settings.get("model"), say)

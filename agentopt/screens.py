@@ -16,6 +16,7 @@ from agentopt.report.load import RunReport, trial_to_json
 from agentopt.report.text import duration, number, params_table, render, shown, table
 from agentopt.scaffold import Check
 from agentopt.space import SearchSpace
+from agentopt.task import unused_defaults
 from agentopt.trial import Json, Trial
 
 _STATE_COLUMNS, _STATE_ROWS = 4, 8
@@ -37,8 +38,8 @@ def method(card: Mapping[str, Json]) -> RenderableType:
 def task(card: Mapping[str, Json]) -> RenderableType:
     """Returns a task's description, objectives, space, repairs and facts."""
     space = SearchSpace.from_json(card["space"])
-    defaults = card["defaults"] or {}
-    rows = [(p.name, p.describe(), shown(defaults[p.name]) if p.name in defaults else "-") for p in space.parameters]
+    stated = {p.name: p.default for p in space.parameters if p.default is not None} | (card["defaults"] or {})
+    rows = [(p.name, p.describe(), shown(stated[p.name]) if p.name in stated else "-") for p in space.parameters]
     lines: list[RenderableType] = [Text(f"{card['task']}: {card['description']}"), ""]
     lines.append(Text("Objectives: " + "; ".join(_objective(objective) for objective in card["objectives"])))
     several = len(card["objectives"]) > 1
@@ -51,6 +52,8 @@ def task(card: Mapping[str, Json]) -> RenderableType:
     lines += [Text(f"Evaluated {_where(card['isolation'])}, {limit}"), ""]
     lines.append(table(f"Space: {len(space)} parameters", ("parameter", "range", "default"), rows, left=2))
     lines += [Text(f"Repair: {repair.describe()}") for repair in space.repairs]
+    if note := unused_defaults(space):
+        lines.append(Text(note))
     if card["facts"]:
         lines += ["", table("Facts", ("fact", "text"), list(card["facts"].items()), left=2)]
     return Lines(*lines, "", Text(f"Search it with  agentopt run METHOD --task {card['task']}"))

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 import agentopt.task
+from agentopt.cli import main
 from agentopt.errors import UsageError
 from agentopt.protocols import Objective
 from agentopt.space import AtLeast, Float, Int, SearchSpace
-from agentopt.task import FunctionTask, as_objectives, load_task, task_folders, task_names
+from agentopt.task import FunctionTask, as_objectives, load_task, task_folders, task_names, unused_defaults
 from agentopt.trial import Status
 
 GOOD = """
@@ -268,3 +269,22 @@ def test_a_configuration_that_is_not_of_the_space_is_refused(here, params, messa
 
 def test_a_family_has_a_usual_size():
     assert load_task("sphere").name == load_task("sphere-5").name == "sphere-5"
+
+
+def test_defaults_of_some_parameters_only_are_said_not_to_be_used(tmp_path, capsys):
+    space = "space = [Float('lr', 0, 1, default=0.25), Int('layers', 1, 9)]"
+    (tmp_path / "task.py").write_text(
+        f"from agentopt import Float, Int\n\n{space}\n\n\ndef evaluate(params):\n    return params['lr']\n"
+    )
+    note = "There is no default configuration, to be run first: layers has no default."
+    run = ["run", "random", "--task", str(tmp_path), "--trials", "1", "--runs-dir", str(tmp_path / "runs")]
+    assert main([*run, "--name", "a"]) == 0
+    assert note in capsys.readouterr().err.splitlines()
+    assert main([*run, "--name", "b", "--no-default"]) == 0
+    assert note not in capsys.readouterr().err
+    assert main(["show", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert note in shown.splitlines()
+    assert "0.25" in shown, "what is stated is shown"
+    assert unused_defaults(SearchSpace((Float("x", 0, 1), Float("y", 0, 1)))) == ""
+    assert unused_defaults(SearchSpace((Float("x", 0, 1, default=0.5),))) == ""
