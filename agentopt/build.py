@@ -27,7 +27,7 @@ from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_ask_tell
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import Stop, Study, baseline, replay
-from agentopt.task import CODE_FILE, code_folders, load_task, unused_defaults
+from agentopt.task import CODE_FILE, code_folders, load_task
 from agentopt.trial import Json, Suggestion
 
 Say = Callable[[str], None]
@@ -148,7 +148,7 @@ def plan(
         say(f"No method was given: using {config.method}. The others:  agentopt list methods")
     if config.executor == "ray":
         raise UsageError("--executor ray is not available yet; use --executor local.")
-    options = _options(config)
+    options = options_of(config)
     if task is None:
         config = config.model_copy(update={"task": _absolute(config.task)})
         task = _task(config)
@@ -166,10 +166,9 @@ def plan(
         )
     if (why_not := getattr(task, "why_not", None)) is not None and (reason := why_not()):
         raise UsageError(f"Task {config.task} cannot run here: {reason}")
-    if warning := getattr(task, "warning", ""):
-        say(warning)
-    if config.default and (note := unused_defaults(task.space)):
-        say(note)
+    for note in (getattr(task, "warning", ""), task.space.unused_defaults() if config.default else ""):
+        if note:
+            say(note)
     if config.trials is None and config.budget is None:
         config = config.model_copy(update={"trials": trials})
     model = _model(config, options, settings.get("model"), say)
@@ -238,16 +237,10 @@ def resume_run(
     return _assemble(resolved, run, watch=watch, say=say, inline=task is not None, changes=changes)
 
 
-def recorded_plan(run: Path, task: Task | None = None) -> Plan:
-    """Returns the plan that a run was made by, whether or not it could be run here; `task`: the object to use."""
-    config, _ = load_config(run)
-    return Plan(config, _task(config) if task is None else task, _options(config))
-
-
 def same_run(plan: Plan, run: Path) -> None:
     """Raises UsageError where a run folder was made by another configuration than the plan's, budgets left aside."""
     there = load_config(run)[0]
-    before = there.model_dump() | {"options": _options(there).model_dump(mode="json")}
+    before = there.model_dump() | {"options": options_of(there).model_dump(mode="json")}
     now = plan.config.model_dump()
     for name in before:
         if name in ("trials", "budget") or (name == "task" and is_ask_tell(before[name]) and is_ask_tell(now[name])):
@@ -339,7 +332,8 @@ def _lacks_code(method: Method, task: Task) -> bool:
     return getattr(method, "needs_code", False) and getattr(task, "code", None) is None
 
 
-def _options(config: RunConfig) -> MethodOptions:
+def options_of(config: RunConfig) -> MethodOptions:
+    """Returns the options of a configuration's method, checked."""
     model = load_method(config.method).Options
     return validated(model, with_none(model, config.options), f"option of {config.method}")
 

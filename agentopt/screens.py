@@ -16,7 +16,6 @@ from agentopt.report.load import RunReport, trial_to_json
 from agentopt.report.text import duration, number, params_table, render, shown, table
 from agentopt.scaffold import Check
 from agentopt.space import SearchSpace
-from agentopt.task import unused_defaults
 from agentopt.trial import Json, Trial
 
 _STATE_COLUMNS, _STATE_ROWS = 4, 8
@@ -52,7 +51,7 @@ def task(card: Mapping[str, Json]) -> RenderableType:
     lines += [Text(f"Evaluated {_where(card['isolation'])}, {limit}"), ""]
     lines.append(table(f"Space: {len(space)} parameters", ("parameter", "range", "default"), rows, left=2))
     lines += [Text(f"Repair: {repair.describe()}") for repair in space.repairs]
-    if note := unused_defaults(space):
+    if note := space.unused_defaults():
         lines.append(Text(note))
     if card["facts"]:
         lines += ["", table("Facts", ("fact", "text"), list(card["facts"].items()), left=2)]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-from agentopt.build import json_value, recorded_plan
-from agentopt.config import load_config
+from agentopt.build import Plan, json_value, options_of
+from agentopt.config import RunConfig, load_config
 from agentopt.errors import ReplayMismatch, UsageError
 from agentopt.journal import History, read_history
 from agentopt.llm import recorded_gateway
 from agentopt.protocols import FUNCTION, Objective, Task
 from agentopt.space import SearchSpace
 from agentopt.study import replay
-from agentopt.task import FunctionTask
+from agentopt.task import FunctionTask, load_task
 from agentopt.trial import Json, Params
 
 
@@ -24,13 +24,16 @@ def state_of(run: Path) -> dict[str, Json]:
     task or a prompt is no longer what the run was made with.
     """
     history = read_history(run)
-    plan = recorded_plan(run, _function(run, history))
-    config = plan.config
-    if history.header["space"] != json_value(plan.task.space.to_json()):
+    config, _ = load_config(run)
+    if config.task.startswith(FUNCTION):
+        task = _function(run, config, history)
+    else:
+        task = load_task(config.task, **config.task_options)
+    if history.header["space"] != json_value(task.space.to_json()):
         raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
     gateway = [] if config.model is None else [recorded_gateway(config.model, run, config.seed, history.calls)]
-    optimizer = plan.optimizer(*gateway)
-    replay(run, history, optimizer, plan.task.objectives)
+    optimizer = Plan(config, task, options_of(config)).optimizer(*gateway)
+    replay(run, history, optimizer, task.objectives)
     return {
         "run": str(run),
         "method": config.method,
@@ -42,11 +45,8 @@ def state_of(run: Path) -> dict[str, Json]:
     }
 
 
-def _function(run: Path, history: History) -> Task | None:
-    """Returns a stand-in for the function of a run that was started from Python; None for other runs."""
-    config, _ = load_config(run)
-    if not config.task.startswith(FUNCTION):
-        return None
+def _function(run: Path, config: RunConfig, history: History) -> Task:
+    """Returns a stand-in for the function of a run that was started from Python."""
     if config.model is not None:
         raise UsageError(
             f"{run} was started from Python on a function, whose description is in its prompts and not in the run"

@@ -104,16 +104,6 @@ def sampled_median(space: SearchSpace, function: Callable[[dict[str, Any]], floa
     return float(np.median([function(space.sample(rng)) for _ in range(1001)]))
 
 
-def unused_defaults(space: SearchSpace) -> str:
-    """Returns why a space has no default configuration although parameters state a default; nothing for others."""
-    lacking = [p.name for p in space.parameters if p.default is None]
-    if not lacking or len(lacking) == len(space):
-        return ""
-    listed = ", ".join(lacking[:4]) + (f" and {len(lacking) - 4} more" if len(lacking) > 4 else "")
-    verb = "has" if len(lacking) == 1 else "have"
-    return f"There is no default configuration, to be run first: {listed} {verb} no default."
-
-
 def load_task(name: str, **options: Any) -> Task:
     """Returns the task of a name; raises UsageError naming what is wrong and where.
 

@@ -254,11 +254,12 @@ def test_help_loads_neither_numpy_nor_pydantic():
 
 
 def test_the_map_in_the_readme_names_every_module_and_no_other():
-    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    package = Path(agentopt.__file__).parent
+    readme = (package.parent / "README.md").read_text(encoding="utf-8")
     drawn = readme.split("\nagentopt/\n")[1].split("\nprompts/")[0]
-    there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    there = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     there -= {"__init__"}
     named = set(re.findall(r"(\w+)(?:\.py|/)", drawn)) | set(re.findall(r"\bcli_\w+", drawn))
     assert there <= named, f"not on the map: {sorted(there - named)}"
-    inner = {path.name for path in PACKAGE.glob("*/*") if path.is_dir()}
+    inner = {path.name for path in package.glob("*/*") if path.is_dir()}
     assert named <= there | inner, f"on the map alone: {sorted(named - there - inner)}"

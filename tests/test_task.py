@@ -13,7 +13,7 @@ from agentopt.cli import main
 from agentopt.errors import UsageError
 from agentopt.protocols import Objective
 from agentopt.space import AtLeast, Float, Int, SearchSpace
-from agentopt.task import FunctionTask, as_objectives, load_task, task_folders, task_names, unused_defaults
+from agentopt.task import FunctionTask, as_objectives, load_task, task_folders, task_names
 from agentopt.trial import Status
 
 GOOD = """
@@ -286,5 +286,5 @@ def test_defaults_of_some_parameters_only_are_said_not_to_be_used(tmp_path, caps
     shown = capsys.readouterr().out
     assert note in shown.splitlines()
     assert "0.25" in shown, "what is stated is shown"
-    assert unused_defaults(SearchSpace((Float("x", 0, 1), Float("y", 0, 1)))) == ""
-    assert unused_defaults(SearchSpace((Float("x", 0, 1, default=0.5),))) == ""
+    assert SearchSpace((Float("x", 0, 1), Float("y", 0, 1))).unused_defaults() == ""
+    assert SearchSpace((Float("x", 0, 1, default=0.5),)).unused_defaults() == ""

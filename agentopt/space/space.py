@@ -85,6 +85,15 @@ class SearchSpace(Definition):
         values = {p.name: p.default for p in self.parameters if p.default is not None}
         return self.repair(values) if len(values) == len(self) else None
 
+    def unused_defaults(self) -> str:
+        """Returns why there is no default configuration although parameters have a default; nothing for others."""
+        lacking = [p.name for p in self.parameters if p.default is None]
+        if len(lacking) in (0, len(self)):
+            return ""
+        listed = ", ".join(lacking[:4]) + (f" and {len(lacking) - 4} more" if len(lacking) > 4 else "")
+        verb = "has" if len(lacking) == 1 else "have"
+        return f"There is no default configuration, to be run first: {listed} {verb} no default."
+
     def complete(self, params: Params) -> dict[str, Value]:
         """Returns `params` in the space's order and types; raises UsageError for a wrong name or value."""
         for name in params:
