@@ -56,9 +56,13 @@ def tasks() -> list[tuple[str, str, str, str]]:
         except AgentoptError as error:
             rows.append((name, "-", "-", f"not available: {error}"))
         else:
-            sentence = re.split(r"(?<=[.:]) |\n", task.describe().strip(), maxsplit=1)[0]
-            rows.append((name, str(len(task.space)), str(len(task.objectives)), sentence))
+            rows.append((name, str(len(task.space)), str(len(task.objectives)), _first_sentence(task.describe())))
     return rows
+
+
+def _first_sentence(text: str) -> str:
+    """Returns the first sentence of a text, however many lines it has: up to its full stop, or to a blank line."""
+    return " ".join(re.split(r"(?<=[.!?])\s|\n\s*\n", text.strip(), maxsplit=1)[0].split())
 
 
 def _task_names() -> list[str]:

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(message, err=True)
+    say(message)
     return code
 
 
@@ -138,7 +138,7 @@ def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, a
     from agentopt.progress import watcher_of
 
     settings = merged({} if config is None else read_toml(config), from_flags(**flags))
-    plan = build.plan(settings, where="agentopt run" if config is None else str(config), say=_say)
+    plan = build.plan(settings, where="agentopt run" if config is None else str(config), say=say)
     folder = runs.run_folder(plan.config, runs_dir, name)
     with watcher_of(folder, shown=not quiet) as watcher, signals():
         return _drive(
@@ -167,7 +167,7 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool, **changes: A
     with suppress(JournalError):  # a first record that a crash left torn is written again
         done = (folder / FILE).exists() and load_run(folder).status == "done"
     if done and all(change is None for change in changes.values()):
-        click.echo(f"{folder} is done already: nothing to resume. --trials or --budget give it more.", err=True)
+        say(f"{folder} is done already: nothing to resume. --trials or --budget give it more.")
         _conclude(folder, as_json=as_json)
         return 0
     with watcher_of(folder, shown=not quiet) as watcher, signals():
@@ -220,33 +220,33 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
         try:
             show(f"\n{convergence(found)}", err=as_json)
         except Exception as error:  # a full disk, values that no axis can show: the run is no worse for it
-            _say(f"The figure could not be made: {getattr(error, 'strerror', None) or error}.")
+            say(f"The figure could not be made: {getattr(error, 'strerror', None) or error}.")
         if (results := write_results(found)) is not None:
             show(results.as_posix(), err=as_json)
     if as_json:
         show_json(found.summary())
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def say(line: str) -> None:
+    """Prints a line on stderr; what would move the cursor is made visible."""
+    from agentopt.report.foreign import visible
+
+    click.echo(visible(line), err=True)
 
 
 def show(what: Any, *, err: bool = False) -> None:
     """Prints a table or a text."""
-    from rich.console import Console
+    from agentopt.report.terminal import console, write
 
-    stream = sys.stderr if err else sys.stdout
-    console = Console(file=stream, highlight=False, soft_wrap=isinstance(what, str))
-    if not console.is_terminal:
-        console = Console(file=stream, highlight=False, width=160, soft_wrap=isinstance(what, str))
-    console.print(what, markup=False)
+    write(console(sys.stderr if err else sys.stdout), what)
 
 
 def show_json(value: Any) -> None:
     """Prints one JSON value on one line."""
     import json
 
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    click.echo("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agentopt.cli import cli, runs_dir_option, show, show_json
+from agentopt.cli import cli, runs_dir_option, say, show, show_json
 
 
 @cli.command("finalise")
@@ -20,11 +20,11 @@ def finalise_command(run: str, runs_dir: Path, seeds: int | None, *, as_json: bo
     One that was cut off goes on with the version and the seeds that it began with.
     """
     from agentopt.final import FILE, final_json, finalise
-    from agentopt.report.text import table
+    from agentopt.report.terminal import table
     from agentopt.runs import find_run
 
     folder = find_run(run, runs_dir)
-    found = finalise(folder, seeds, lambda line: click.echo(line, err=True))
+    found = finalise(folder, seeds, say)
     if as_json:
         return show_json(final_json(folder, found))
     rows = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentopt.cli import cli, runs_dir_option, show, show_json, signals
+from agentopt.cli import cli, runs_dir_option, say, show, show_json, signals
 from agentopt.errors import RunError
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def compare(runs_dir: Path, name: str | None, *, workers: int | None, as_json: b
         design = replace(design, family=there.family)
     whole = design if there is None else joined(there, design, folder)
     workers = workers or len(os.sched_getaffinity(0))
-    _say(f"{len(planned_cells(whole, folder))} runs, {workers} at a time: {folder}")
+    say(f"{len(planned_cells(whole, folder))} runs, {workers} at a time: {folder}")
     if len(whole.methods) > 1:
-        _say(promise(whole.contenders, whole.family, tasks=len(whole.tasks), seeds=len(whole.seeds)))
+        say(promise(whole.contenders, whole.family, tasks=len(whole.tasks), seeds=len(whole.seeds)))
     with signals():
-        failed = run_comparison(design, folder, workers=workers, say=_say, watch=_line)
+        failed = run_comparison(design, folder, workers=workers, say=say, watch=_line)
     _conclude(folder, as_json=as_json)
     if failed:
         lines = "\n".join(failed[:_QUICK])
@@ -144,7 +144,7 @@ def _line(progress: Progress) -> None:
 
     what = f"failed: {progress.error.splitlines()[0]}" if progress.error else "done"
     left = f", {duration(progress.seconds_left)} left" if progress.seconds_left else ""
-    _say(f"[{progress.finished}/{progress.total}{left}] {progress.cell}: {what}")
+    say(f"[{progress.finished}/{progress.total}{left}] {progress.cell}: {what}")
 
 
 def _conclude(folder: Path, *, as_json: bool) -> None:
@@ -157,7 +157,3 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
     show(render_comparison(found), err=as_json)
     if as_json:
         show_json(comparison_json(found))
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

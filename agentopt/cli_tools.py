@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from agentopt.cli import cli, runs_dir_option, show, show_json
+from agentopt.cli import cli, runs_dir_option, say, show, show_json
 from agentopt.errors import UsageError, unknown
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Prints JSON.")
@@ -23,20 +23,19 @@ def list_() -> None:
 def list_methods() -> None:
     """Lists the search methods."""
     from agentopt import catalog
-    from agentopt.report.text import table
+    from agentopt.report.terminal import table
 
-    show(table("", ("method", "extra", "what it does"), catalog.methods(), left=3))
+    show(table("", ("method", "extra", "what it does"), catalog.methods(), left=3, prose=["what it does"]))
 
 
 @list_.command("tasks")
 def list_tasks() -> None:
     """Lists the tasks in ./tasks and the built-in ones."""
     from agentopt import catalog
-    from agentopt.report.text import table
+    from agentopt.report.terminal import table
 
-    made = table("", ("task", "parameters", "objectives", "what it is about"), catalog.tasks())
-    made.columns[3].justify = "left"
-    show(made)
+    columns = ("task", "parameters", "objectives", "what it is about")
+    show(table("", columns, catalog.tasks(), prose=columns[3:], least=("objectives", "parameters")))
     show("\nFunctions come in other sizes, too: sphere-7, bbob-f8-d10-i2. Without a size, sphere is sphere-5.")
 
 
@@ -52,7 +51,8 @@ def list_models() -> None:
 def list_runs(comparison: str | None, runs_dir: Path) -> None:
     """Lists the runs, the latest first, and the comparisons; or the runs of COMPARISON."""
     from agentopt import catalog
-    from agentopt.report.text import overview, table
+    from agentopt.report.terminal import table
+    from agentopt.report.text import overview
 
     compared = catalog.comparisons(runs_dir)
     if comparison is not None and comparison not in [row[0] for row in compared]:
@@ -64,7 +64,7 @@ def list_runs(comparison: str | None, runs_dir: Path) -> None:
         show(f"No runs in {runs_dir if comparison is None else runs_dir / comparison}.")
     if comparison is None and compared:
         columns = ("comparison", "methods", "tasks", "seeds", "runs begun")
-        show(table("", columns, compared))
+        show(table("", columns, compared, prose=columns[1:3]))
         show("\nThe runs of one:  agentopt list runs COMPARISON")
 
 
@@ -129,19 +129,20 @@ def models_pull(model: str) -> None:
     """Gets MODEL onto this machine."""
     from agentopt.llm.models import pull
 
-    found = pull(model, lambda line: click.echo(line, err=True))
+    found = pull(model, say)
     show(f"{found.name}: {found.path} ({found.source})")
 
 
 def _models() -> None:
     from agentopt.llm.models import status
-    from agentopt.report.text import table
+    from agentopt.report.terminal import table
 
     rows = []
     for row in status():
         origins = ", ".join(row.origins) or "nowhere now"
         rows.append((row.name, row.size, "yes" if row.cached else "no", origins, row.licence, row.about))
-    show(table("", ("model", "size", "here", "can be had from", "licence", "about"), rows, left=6))
+    columns = ("model", "size", "here", "can be had from", "licence", "about")
+    show(table("", columns, rows, left=6, prose=columns[5:], least=("licence", "size")))
     show("\nGet one with  agentopt models pull MODEL.  Any checkpoint folder and any model of the hub will do as well.")
 
 
@@ -156,9 +157,9 @@ def serve(model: str) -> None:
     from agentopt.llm.vllm import ensure_server
     from agentopt.paths import cache_dir
 
-    local = pull(model, lambda line: click.echo(line, err=True))
+    local = pull(model, say)
     log = cache_dir("logs", f"{local.served_name.replace('/', '--')}.log")
-    click.echo(f"Starting the server; its log is {log}.", err=True)
+    say(f"Starting the server; its log is {log}.")
     with signals(), ensure_server(local, log=log) as server:
         show(f"{local.name} is served at {server.base_url} as {server.served_name} ({server.engine}). Ctrl-C ends it.")
         signal.pause()
@@ -196,10 +197,10 @@ def task_check(name: str) -> int:
 def doctor(runs_dir: Path) -> None:
     """Says what this machine has, what is missing and how to get it."""
     from agentopt.doctor import examine
-    from agentopt.report.text import table
+    from agentopt.report.terminal import table
 
     rows: list[Any] = [(finding.what, finding.state, finding.text) for finding in examine(runs_dir)]
-    show(table("", ("what", "state", "found"), rows, left=3))
+    show(table("", ("what", "state", "found"), rows, left=3, prose=["found"]))
 
 
 @cli.group()
@@ -220,7 +221,7 @@ def surrogate() -> None:
 @runs_dir_option
 def surrogate_fit(source: str, name: str, runs_dir: Path, **how: Any) -> None:
     """Fits a surrogate on the trials of RUN_OR_JSONL and makes it a task of its own."""
-    from agentopt.report.text import table
+    from agentopt.report.terminal import table
     from agentopt.runs import find_run
     from agentopt.scaffold import fit_task
 

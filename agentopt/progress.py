@@ -13,7 +13,6 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
-from rich.text import Text
 
 from agentopt.code.keeper import Keeper
 from agentopt.journal import History
@@ -22,6 +21,7 @@ from agentopt.ledger import read_ledger
 from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Growth
 from agentopt.report.keeping import new_keeper
+from agentopt.report.terminal import write
 from agentopt.report.text import duration, number
 from agentopt.trial import Trial
 
@@ -91,7 +91,7 @@ class Watcher:
 
     def say(self, line: str) -> None:
         """Prints a line about the run, above the bar where there is one."""
-        self._console.print(Text(line))
+        write(self._console, line)
 
     def __call__(self, history: History) -> None:
         """Takes the history after a step."""
@@ -140,7 +140,7 @@ class Watcher:
         self._last_line, self._shown = now, self._found()
         budget = history.budget.trials
         count = f"{len(history.trials)}/{budget}" if budget else str(len(history.trials))
-        self._console.print(Text(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}"))
+        self.say(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}")
 
     def _state(self) -> str:
         statuses = ", ".join(f"{n} {name}" for name, n in sorted(self._counts.items()))

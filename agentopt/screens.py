@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from agentopt.errors import unknown
 from agentopt.report.load import RunReport, trial_to_json
-from agentopt.report.text import duration, number, params_table, render, shown, table
+from agentopt.report.terminal import FittedTable, table
+from agentopt.report.text import duration, number, params_table, render, shown
 from agentopt.scaffold import Check
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial
@@ -30,7 +30,8 @@ def method(card: Mapping[str, Json]) -> RenderableType:
     if not card["options"]:
         return Lines(*lines, Text("It has no options."))
     rows = [(o["name"], o["type"], o["limits"], str(o["default"]), o["description"]) for o in card["options"]]
-    lines += [table("", ("option", "type", "limits", "default", "description"), rows, left=5), ""]
+    columns = ("option", "type", "limits", "default", "description")
+    lines += [table("", columns, rows, left=5, prose=("type", "default", "description"), least=("limits",)), ""]
     return Lines(*lines, Text(f"Set one with  agentopt run {card['method']} -o OPTION=VALUE"))
 
 
@@ -49,12 +50,13 @@ def task(card: Mapping[str, Json]) -> RenderableType:
         lines.append(Text(f"Best known {what} is not known): {number(card['best_known'])}"))
     limit = "no time limit" if card["timeout"] is None else f"at most {duration(card['timeout'])} per evaluation"
     lines += [Text(f"Evaluated {_where(card['isolation'])}, {limit}"), ""]
-    lines.append(table(f"Space: {len(space)} parameters", ("parameter", "range", "default"), rows, left=2))
+    title = f"Space: {_count(len(space), 'parameter')}"
+    lines.append(table(title, ("parameter", "range", "default"), rows, left=2, prose=["range"]))
     lines += [Text(f"Repair: {repair.describe()}") for repair in space.repairs]
     if note := space.unused_defaults():
         lines.append(Text(note))
     if card["facts"]:
-        lines += ["", table("Facts", ("fact", "text"), list(card["facts"].items()), left=2)]
+        lines += ["", table("Facts", ("fact", "text"), list(card["facts"].items()), left=2, prose=["text"])]
     return Lines(*lines, "", Text(f"Search it with  agentopt run METHOD --task {card['task']}"))
 
 
@@ -72,7 +74,7 @@ def run(report: RunReport) -> RenderableType:
     return Lines(render(report), "", trials(report))
 
 
-def trials(report: RunReport) -> Table:
+def trials(report: RunReport) -> FittedTable:
     """Returns the table of a run's trials."""
     names = [objective.name for objective in report.objectives]
     rows = []
@@ -80,9 +82,8 @@ def trials(report: RunReport) -> Table:
         values = [number(v) for v in t.values] or ["-"] * len(names)
         params = "  ".join(f"{name}={shown(value)}" for name, value in t.params.items())
         rows.append((str(t.id), t.origin.value, t.outcome.status.value, *values, f"{t.seconds:.3g}", params))
-    made = table("Trials", ("trial", "origin", "status", *names, "seconds", "configuration"), rows, left=3)
-    made.columns[-1].justify = "left"
-    return made
+    columns = ("trial", "origin", "status", *names, "seconds", "configuration")
+    return table("Trials", columns, rows, left=3, prose=["configuration"], least=("seconds", "origin", "status"))
 
 
 def one_trial(report: RunReport, number_: int) -> Trial:

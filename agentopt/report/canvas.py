@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentopt.report.foreign import visible
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -38,8 +40,8 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def words(value: object, longest: int = 60) -> str:
-    """Returns a text as figures show it: on one line, not too long, Unicode alone, and never read as a formula."""
-    plain = " ".join(str(value).encode("utf-8", "replace").decode().split())
+    """Returns a text as figures show it: on one line, not too long, all of it visible, and never read as a formula."""
+    plain = visible(" ".join(str(value).encode("utf-8", "replace").decode().split()))
     short = plain if len(plain) <= longest else f"{plain[: longest - 3]}..."
     return short.replace("$", "\\$")
 

@@ -7,33 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from agentopt.code.keeper import Keeper, Verdict
 from agentopt.journal import Budget, planned
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of, forecast_texts, pool_text
+from agentopt.report.foreign import shown_line
 from agentopt.report.fronts import Reference
 from agentopt.report.keeping import Found
 from agentopt.report.load import Group, RunReport
+from agentopt.report.terminal import FittedTable, table
 from agentopt.trial import Trial, Value
 
+_ERROR = 100
+"""The characters of an error that are shown in a table."""
 _FRONT_ROWS = 20
 _NARROW = 5
 """Configurations of more parameters than this do not stand in the table of the front."""
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
-    """Returns a table whose first `left` columns hold words and the others numbers."""
-    made = Table(
-        title=title, title_justify="left", min_width=len(title), box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
-    for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i < left else "right", overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    return made
 
 
 def number(value: float | None) -> str:
@@ -80,17 +71,19 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
     yield _groups("Trials by status", "status", report.by_status, report)
     if reasons := failures(report.trials):
         yield ""
-        yield table("Why trials failed", ("error", "trials"), [(text, str(n)) for text, n in reasons.items()])
+        rows = [(text, str(n)) for text, n in reasons.items()]
+        yield table("Why trials failed", ("error", "trials"), rows, prose=["error"])
     yield ""
     yield _costs(report)
     if report.exchanges:
         yield ""
         replies = [(kind, str(n)) for kind, n in report.replies.items()]
-        yield table("Replies of the language model", ("kind", "replies"), replies)
+        yield table("Replies of the language model", ("kind", "replies"), replies, prose=["kind"])
     if report.fallbacks:
         yield ""
         rows = [(reason, str(n)) for reason, n in report.fallbacks.items()]
-        yield table("Why a classical step took the model's place", ("reason", "fallback trials"), rows)
+        columns = ("reason", "fallback trials")
+        yield table("Why a classical step took the model's place", columns, rows, prose=["reason"])
     if (found := candidates_of(report)) is not None:
         yield ""
         for line in (pool_text(found), *forecast_texts(found)):
@@ -221,10 +214,8 @@ def _front(report: RunReport) -> Iterator[RenderableType]:
         params = "  ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
         rows.append([str(trial.id), trial.origin.value, *map(number, trial.values), *([params] if narrow else [])])
     more = f", {count} of {len(front)} from end to end" if len(front) > count else ""
-    made = table(f"Pareto front{more}", [*columns, *(["configuration"] if narrow else [])], rows, left=2)
-    if narrow:
-        made.columns[-1].justify = "left"
-    yield made
+    columns += ["configuration"] if narrow else []
+    yield table(f"Pareto front{more}", columns, rows, left=2, prose=["configuration"], least=["origin"])
     if not narrow:
         yield Text("One configuration:  agentopt show RUN --trial N")
 
@@ -237,25 +228,22 @@ def _experiments(report: RunReport, keeper: Keeper) -> Iterator[RenderableType]:
             mean = keeper.versions[experiment.trial if experiment.trial in keeper.versions else None].mean
             lines = f"+{experiment.added} -{experiment.removed}"
             rows.append((str(experiment.trial), number(objective.loss(mean)), lines, experiment.summary))
-    made = table("Versions that were kept", ("trial", f"mean {objective.name}", "lines", "what was tried"), rows)
-    made.columns[3].justify = "left"
-    yield made
+    columns = ("trial", f"mean {objective.name}", "lines", "what was tried")
+    yield table("Versions that were kept", columns, rows, prose=["what was tried"])
     counts = Counter(verdict.value for verdict in keeper.verdicts.values())
     listed = ", ".join(f"{counts[verdict.value]} {verdict.value}" for verdict in Verdict if counts[verdict.value])
     yield Text(f"Experiments: {listed}; {_noise_text(keeper.noise if keeper.noise_known else None)}")
     yield ""
 
 
-def params_table(trial: Trial, report: RunReport) -> Table:
+def params_table(trial: Trial, report: RunReport) -> FittedTable:
     """Returns a trial's configuration, next to the ranges."""
     inside = [p for p in report.space.parameters if p.name in trial.params]
     rows = [(p.name, shown(trial.params[p.name]), p.describe()) for p in inside]
-    made = table("", ("parameter", "value", "range"), rows)
-    made.columns[2].justify = "left"
-    return made
+    return table("", ("parameter", "value", "range"), rows, prose=["range"])
 
 
-def _groups(title: str, kind: str, groups: Sequence[Group], report: RunReport) -> Table:
+def _groups(title: str, kind: str, groups: Sequence[Group], report: RunReport) -> FittedTable:
     several = len(report.objectives) > 1
     found = "on the front" if several else f"best {report.objectives[0].name}"
     columns = (kind, "trials", "complete", "failed", found, "seconds")
@@ -264,10 +252,10 @@ def _groups(title: str, kind: str, groups: Sequence[Group], report: RunReport) -
         (g.name, str(g.trials), str(g.complete), str(g.failed), b, f"{g.seconds:.3g}")
         for g, b in zip(groups, best, strict=True)
     ]
-    return table(title, columns, rows)
+    return table(title, columns, rows, least=("seconds", "failed"))
 
 
-def _costs(report: RunReport) -> Table:
+def _costs(report: RunReport) -> FittedTable:
     s, tokens = report.seconds, report.tokens
     columns = ("total s", "llm s", "evaluate s", "overhead s", "prompt tokens", "completion tokens")
     row = [f"{x:.4g}" for x in (s.total, s.llm, s.evaluate, s.overhead)]
@@ -275,14 +263,19 @@ def _costs(report: RunReport) -> Table:
 
 
 def failures(trials: Sequence[Trial], most: int = 8) -> Mapping[str, int]:
-    """Returns the commonest last lines of the errors of trials that failed, with how often each occurred."""
+    """Returns the commonest last lines of the errors of trials that failed, with how often each occurred.
+
+    Those beyond `most` are counted together in a last entry.
+    """
     counts: dict[str, int] = {}
     for trial in trials:
         if not trial.complete:
             lines = trial.outcome.error.strip().splitlines() or ["no reason given"]
-            text = f"{trial.outcome.status.value}: {lines[-1][:100]}"
+            text = f"{trial.outcome.status.value}: {shown_line(lines[-1], _ERROR)}"
             counts[text] = counts.get(text, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: -item[1])[:most])
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    found, rest = dict(ranked[:most]), dict(ranked[most:])
+    return {**found, f"{len(rest)} other errors": sum(rest.values())} if rest else found
 
 
 def _found(report: RunReport) -> str:
@@ -294,7 +287,7 @@ def _found(report: RunReport) -> str:
     return number(None if report.standing.best is None else report.standing.best.value)
 
 
-def overview(reports: Sequence[RunReport], names: Sequence[str] | None = None) -> Table:
+def overview(reports: Sequence[RunReport], names: Sequence[str] | None = None) -> FittedTable:
     """Returns one line for each run, which goes by its folder's name or by that of `names`."""
     rows = [
         (
@@ -312,4 +305,5 @@ def overview(reports: Sequence[RunReport], names: Sequence[str] | None = None) -
         for name, r in zip(names or [r.run.name for r in reports], reports, strict=True)
     ]
     columns = ("run", "method", "task", "status", "seed", "trials", "failed", "best", "total s", "llm s")
-    return table("", columns, rows, left=4)
+    least = ("llm s", "total s", "seed", "failed", "trials", "method", "task", "status")
+    return table("", columns, rows, left=4, least=least)

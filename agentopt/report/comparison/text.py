@@ -18,7 +18,8 @@ from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
 from agentopt.report.comparison.standings import Standing
 from agentopt.report.comparison.statistics import Duel, PairTest, Ranking
 from agentopt.report.comparison.tables import wins_table
-from agentopt.report.text import number, table
+from agentopt.report.terminal import table
+from agentopt.report.text import number
 
 _DETAILED = 4
 """Up to so many tasks each has its own rows for the checkpoints."""
@@ -105,7 +106,8 @@ def _regrets(comparison: Comparison, curves: Sequence[Curve]) -> RenderableType:
             [c.task, c.label, *(_short(v) for v in c.median), _interval(c), _short(c.mean[-1]), str(c.seeds)]
             for c in curves
         ]
-        return table("Regret after shares of the trials", columns, rows, left=2)
+        least = ("runs", "mean", *(f"median at {share}" for share in shares))
+        return table("Regret after shares of the trials", columns, rows, left=2, least=least)
     found = {(c.task, c.label): c.median[-1] for c in curves}
     rows = [[t.name, *(_short(found[t.name, label]) for label in comparison.labels)] for t in comparison.tasks]
     return table("Median regret at the end", ["task", *comparison.labels], rows)
@@ -130,7 +132,8 @@ def _tests(title: str, tests: Sequence[PairTest]) -> RenderableType:
         ]
         for t in tests
     ]
-    return table(f"{title} (in {tests[0].unit}; effect: 1 where a is always better, ties count)", columns, rows, left=2)
+    title = f"{title} (in {tests[0].unit}; effect: 1 where a is always better, ties count)"
+    return table(title, columns, rows, left=2, prose=["claim"], least=("A12", "ties", "effect", "pairs", "p"))
 
 
 def _claim(test: PairTest) -> str:

@@ -28,7 +28,7 @@ def experiments_figure(report: RunReport, keeper: Keeper) -> Figure:
     """Returns the value of each experiment by what became of it, those without one below, and the best version kept."""
     figure = new_figure(8, 4.8)
     axes = figure.add_subplot()
-    places = {trial.id: n for n, trial in enumerate(report.trials, start=1)}
+    places = {trial.id: n for n, trial in enumerate(report.trials)}
     done = [trial for trial in report.trials if trial.complete and trial.id in keeper.verdicts]
     found = {keeper.verdicts[trial.id].value for trial in done}
     for verdict in [*(name for name in _LOOKS if name in found), *sorted(found - _LOOKS.keys())]:

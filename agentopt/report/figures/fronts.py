@@ -82,11 +82,11 @@ def hypervolume_figure(report: RunReport) -> Figure:
     figure = new_figure(8, 4.4)
     axes = figure.add_subplot()
     curve = report.front.hypervolumes
-    axes.step(range(1, len(curve) + 1), curve, where="post", color=BLACK, linewidth=1.4, label="hypervolume")
+    axes.step(range(len(curve)), curve, where="post", color=BLACK, linewidth=1.4, label="hypervolume")
     grew = grown(report.trials, curve)
     for origin in dict.fromkeys(trial.origin for trial in grew.values()):
         places = [n for n, trial in grew.items() if trial.origin is origin]
-        axes.scatter([n + 1 for n in places], [curve[n] for n in places], label=origin.value, **look(origin))
+        axes.scatter(places, [curve[n] for n in places], label=origin.value, **look(origin))
     known = report.front.known
     if known is not None:
         axes.axhline(known, color=MUTED, linestyle="--", linewidth=1, label="known to be possible")

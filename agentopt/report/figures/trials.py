@@ -39,7 +39,7 @@ def convergence_figure(report: RunReport) -> Figure:
     """Returns the best value so far over the trials, each trial coloured by its origin."""
     figure = new_figure(8, 4.8)
     axes = figure.add_subplot()
-    places = {trial.id: n for n, trial in enumerate(report.trials, start=1)}
+    places = {trial.id: n for n, trial in enumerate(report.trials)}
     for origin in dict.fromkeys(trial.origin for trial in report.trials):
         own = [trial for trial in report.trials if trial.origin is origin]
         done = [trial for trial in own if trial.complete]

@@ -17,7 +17,7 @@ from agentopt.trial import Status, Trial
 
 def convergence(report: RunReport) -> Any:
     """Returns the best value so far over the trials, each trial coloured by its origin, the failed ones below."""
-    order = {trial.id: n for n, trial in enumerate(report.trials, start=1)}
+    order = {trial.id: n for n, trial in enumerate(report.trials)}
     traces: list[dict[str, Any]] = []
     for origin in dict.fromkeys(trial.origin for trial in report.trials):
         own = [trial for trial in report.trials if trial.origin is origin and trial.complete]
@@ -27,7 +27,7 @@ def convergence(report: RunReport) -> Any:
     base = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     traces.append({**base, "name": report.standing.curve_name, "x": list(order.values()), "y": best, "line": line})
     if (default := report.standing.default) is not None:
-        ends = {"x": [1, len(report.trials)], "y": [bounded(default.value)] * 2}
+        ends = {"x": [0, max(0, len(report.trials) - 1)], "y": [bounded(default.value)] * 2}
         traces.append({**base, **ends, "name": "default", "line": {"color": MUTED, "width": 1.5, "dash": "dash"}})
     failed = [trial for trial in report.trials if not trial.complete]
     for status in dict.fromkeys(trial.outcome.status for trial in failed):
@@ -87,7 +87,7 @@ def overlay(reports: Sequence[RunReport]) -> Any:
             }
         )
     quantity = "hypervolume" if several else label(reports[0].objectives[0])
-    layout = {"xaxis": {"title": {"text": "trials"}}, "yaxis": {"title": {"text": quantity}}}
+    layout = {"xaxis": {"title": {"text": "number of trials"}}, "yaxis": {"title": {"text": quantity}}}
     return chart(traces, layout, height=420)
 
 

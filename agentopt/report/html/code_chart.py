@@ -27,7 +27,7 @@ _CRASH = {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": OKABE_ITO
 
 def experiments(report: RunReport, keeper: Keeper) -> Any:
     """Returns the value of each experiment by what became of it, those without one below, and the best version kept."""
-    at = {trial.id: n for n, trial in enumerate(report.trials, start=1)}
+    at = {trial.id: n for n, trial in enumerate(report.trials)}
     traces: list[dict[str, Any]] = []
     best = [None if math.isnan(value) else bounded(value) for value in best_kept(report, keeper)]
     line = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": {"color": INK, "width": 2, "shape": "hv"}}

@@ -113,18 +113,20 @@ def _hypervolume(report: RunReport) -> Any:
     base = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     line = {"color": INK, "width": 2, "shape": "hv"}
     traces: list[dict[str, Any]] = [
-        {**base, "name": "hypervolume", "x": list(range(1, len(curve) + 1)), "y": list(curve), "line": line}
+        {**base, "name": "hypervolume", "x": list(range(len(curve))), "y": list(curve), "line": line}
     ]
     grew = grown(report.trials, curve)
     for origin in dict.fromkeys(trial.origin for trial in grew.values()):
         own = {n: trial for n, trial in grew.items() if trial.origin is origin}
-        made = points(report, list(own.values()), [n + 1 for n in own], [curve[n] for n in own], origin)
+        made = points(report, list(own.values()), list(own), [curve[n] for n in own], origin)
         texts = [f"{_hover(t, report)}<br>hypervolume {number(curve[n])}" for n, t in own.items()]
         traces.append({**made, "hovertext": texts})
     known = report.front.known
     if known is not None and curve:
         dash = {"color": MUTED, "width": 1.5, "dash": "dash"}
-        traces.append({**base, "name": "known to be possible", "x": [1, len(curve)], "y": [known] * 2, "line": dash})
+        traces.append(
+            {**base, "name": "known to be possible", "x": [0, len(curve) - 1], "y": [known] * 2, "line": dash}
+        )
     layout = {
         "xaxis": {"title": {"text": "trial, in the order in which they ended"}},
         "yaxis": {"title": {"text": "hypervolume"}, "rangemode": "tozero"},
