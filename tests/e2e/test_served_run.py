@@ -45,7 +45,6 @@ def test_the_real_server_says_that_a_prompt_is_too_long(served_model, tmp_path):
 
 
 @pytest.mark.served
-@pytest.mark.slow
 def test_the_main_job_with_the_real_model(served_model, tmp_path):
     """`agentopt run centaur --model ...` on the real problem: the model's own replies become trials."""
     flags = ["--trials", 20, "-o", "ratio=0.5", "-o", "recent=4", "-o", "best=3", "--name", "real", "--json"]

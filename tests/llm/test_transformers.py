@@ -130,7 +130,6 @@ def test_without_its_libraries_the_error_names_the_extra(monkeypatch: pytest.Mon
 
 
 @pytest.mark.served
-@pytest.mark.slow
 def test_real_model(small_model: LocalModel) -> None:
     chat = TransformersBackend(small_model, ModelSettings(name="smollm2-135m")).chat
     answer = chat.invoke([("user", "What is the capital of France?")], temperature=0.0, max_tokens=20)

@@ -269,7 +269,6 @@ def test_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.served
-@pytest.mark.slow
 def test_real_server_answers_to_a_schema_and_repeats(served_model: Server) -> None:
     import httpx
 
@@ -306,7 +305,6 @@ def test_real_server_answers_to_a_schema_and_repeats(served_model: Server) -> No
 
 
 @pytest.mark.served
-@pytest.mark.slow
 def test_real_dead_engine_is_seen_and_replaced(
     doomed_model: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -115,7 +115,6 @@ print(-(logp * (b > 0)).sum().item() / math.log(2) / b.sum().item())
     return float(done.stdout)
 
 
-@pytest.mark.slow
 def test_a_training_learns_repeats_to_the_last_bit_and_is_scored_as_it_is(trial, trained, small_dataset, bubblewrap):
     """That the scores do so too is seen in `test_evaluate.py`; of both together, in the contract of tasks."""
     again = trial(source(), tier=bubblewrap)
@@ -132,13 +131,11 @@ def test_a_training_learns_repeats_to_the_last_bit_and_is_scored_as_it_is(trial,
     assert found.bpb < 0.9 * math.log2(PROFILE.vocab_size) * (counted > 0).sum() / counted.sum()
 
 
-@pytest.mark.slow
 def test_weights_of_another_model_do_not_fit(taught, small_dataset):
     (taught / "train.py").write_text(source({**SMALL, "DEPTH = 2": "DEPTH = 3"}))
     assert judged(taught, small_dataset)[2].verdict is Verdict.MISFIT
 
 
-@pytest.mark.slow
 def test_a_model_that_attends_to_later_tokens_is_not_causal(taught, small_dataset):
     (taught / "train.py").write_text(source({**SMALL, "is_causal=True": "is_causal=False"}))
     assert judged(taught, small_dataset)[2].verdict is Verdict.NOT_CAUSAL

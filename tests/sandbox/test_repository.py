@@ -228,7 +228,6 @@ def test_links_and_submodules_are_never_read(repository):
             repository.commit(9, {"lib/model.py": ""}, trial)
 
 
-@pytest.mark.slow
 def test_many_trials_by_eight_threads_in_two_processes(repository):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"

@@ -138,7 +138,6 @@ def test_the_prompt_says_what_matters(task):
         assert word in text
 
 
-@pytest.mark.slow
 def test_a_refit_is_good_on_unseen_trials():
     pytest.importorskip("sklearn")
     path = trials_file()
