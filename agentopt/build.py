@@ -28,7 +28,7 @@ from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import Stop, Study, baseline, replay
 from agentopt.task import CODE_FILE, code_folders, load_task
-from agentopt.trial import Json, Suggestion
+from agentopt.trial import Json, SeedRule, Suggestion
 
 Say = Callable[[str], None]
 Watch = Callable[[History], None]
@@ -82,6 +82,7 @@ class Plan:
             "best_known": getattr(self.task, "best_known", None),
             "median": getattr(self.task, "median", None),
             "code": None if self.problem.code is None else asdict(self.problem.code),
+            "seeds": (SeedRule.TRIAL if self.problem.code is None else SeedRule.SHARED).value,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -282,6 +283,7 @@ def _assemble(
             _executor(plan, run, inline=inline),
             journal,
             seed=config.seed,
+            seeds=SeedRule(journal.history.header.get("seeds", SeedRule.TRIAL)),  # runs of before state none
             first=first,
             watch=watch,
         )

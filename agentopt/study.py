@@ -17,7 +17,7 @@ import numpy as np
 from agentopt.errors import OutOfTime, ReplayMismatch, RunError
 from agentopt.journal import Asked, History, Journal
 from agentopt.protocols import Done, Executor, Job, Objective, Optimizer, Task, minimised
-from agentopt.trial import Origin, Params, Suggestion, suggestion_to_json
+from agentopt.trial import Origin, Params, SeedRule, Suggestion, suggestion_to_json
 
 
 class Stop(StrEnum):
@@ -51,15 +51,17 @@ class Study:
         journal: Journal,
         *,
         seed: int,
+        seeds: SeedRule = SeedRule.TRIAL,
         first: Sequence[Suggestion] = (),
         watch: Callable[[History], None] = lambda _: None,
     ) -> None:
         """The budget is the journal's.
 
-        `first` are suggestions to be run before the optimizer is asked; `watch` sees the history after each step.
+        `seed` is the run's, and `seeds` says which evaluation seeds its configurations get from it. `first` are
+        suggestions to be run before the optimizer is asked; `watch` sees the history after each step.
         """
         self._task, self._optimizer, self._executor, self._journal = task, optimizer, executor, journal
-        self._seed, self._first, self._watch = seed, first, watch
+        self._seed, self._seeds, self._first, self._watch = seed, seeds, first, watch
         self._start = time.monotonic() - journal.history.elapsed
         self._flying: set[int] = set()
         self._unanswered = 0.0
@@ -137,7 +139,8 @@ class Study:
         suggestion, params = self.history.pending[number]
         edit = suggestion.edit
         self._flying.add(number)
-        seed = trial_seed(self._seed, number if edit is None else edit.replicate)
+        own = number if self._seeds is SeedRule.TRIAL else 0
+        seed = trial_seed(self._seed, own if edit is None else edit.replicate)
         self._executor.submit(Job(number, params, seed, edit))
 
     def _finish(self, done: Done) -> None:

@@ -55,6 +55,15 @@ class Origin(StrEnum):
     """Another run of a version of code that is known, on another seed: it proposes nothing."""
 
 
+class SeedRule(StrEnum):
+    """Which evaluation seed the configurations of a run get; a version of code always has that of its replicate."""
+
+    TRIAL = "trial"
+    """Each one of its own."""
+    SHARED = "shared"
+    """All that of replicate 0, which every version of code has first: for tasks with code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
     """A version of the one file of a code task that may be edited: what is run instead of the seed's."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agentopt.report.comparison.cells import Method
+from agentopt.report.comparison.cells import Measure, Method
 from agentopt.report.comparison.family import count, seeds_needed
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
@@ -31,6 +31,7 @@ def caveats(comparison: Comparison, tests: Sequence[PairTest], duels: Sequence[D
     """Returns what a reader must be told, the grave things first."""
     found = [
         *(Caveat(text, grave=True) for text in uncontrolled(comparison).values()),
+        *_unlike(comparison),
         *_power(comparison, tests),
         *_unfinished(comparison),
         *_failed(comparison),
@@ -72,11 +73,34 @@ def attributions(comparison: Comparison, tests: Sequence[PairTest]) -> list[str]
 def _verdict(method: Method, twin: Method, tests: Sequence[PairTest]) -> str:
     for test in tests:
         if {test.a, test.b} == {method.label, twin.label}:
+            if not test.alike:
+                return "not measured like"
             if test.claim == "none":
                 break
             winner = test.a if test.claim == "a better" else test.b
             return "better" if winner == method.label else "worse than"
     return "not significantly different from"
+
+
+def _unlike(comparison: Comparison) -> list[Caveat]:
+    """Says where the losses of methods are not the same thing, so that none of them is better by these."""
+    found = []
+    for task in comparison.tasks:
+        by: dict[Measure, list[str]] = {}
+        for label in comparison.labels:
+            for measure in sorted(comparison.measures(label, task.name)):
+                by.setdefault(measure, []).append(label)
+        if len(by) > 1:
+            what = "; ".join(f"of {_some(labels)} it is {measure.value}" for measure, labels in by.items())
+            found.append(
+                Caveat(
+                    f"What a run on {task.name} ends with is not the same thing for all: {what}. The best of single"
+                    " values flatters, the more of them the more: nothing is claimed between these, and ranks mix them."
+                    " agentopt finalise RUN trains what each found anew.",
+                    grave=True,
+                )
+            )
+    return found
 
 
 def _power(comparison: Comparison, tests: Sequence[PairTest]) -> list[Caveat]:
@@ -85,7 +109,7 @@ def _power(comparison: Comparison, tests: Sequence[PairTest]) -> list[Caveat]:
     if apart := sum(test.n == 0 for test in tests):
         text = "have no task and seed in common that both finished."
         found.append(Caveat(f"{apart} of {len(tests)} tested pairs of methods {text}", grave=True))
-    poor = [test for test in tests if test.n and not test.possible]
+    poor = [test for test in tests if test.n and test.alike and not test.possible]
     if poor:
         which = "No claim is"
         if any(test.possible for test in tests):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -93,6 +94,14 @@ class TaskFacts:
         return self.reference is not None and self.median is not None and self.median > self.reference
 
 
+class Measure(StrEnum):
+    """What the loss of a run is, where evaluations are noisy; only runs of one measure are like each other."""
+
+    OWN = "the best of single values, each with a seed of its own"
+    SHARED = "the best of single values, all with one seed"
+    KEPT = "the mean of the version that it kept"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One run of one method on one task with one seed."""
@@ -112,6 +121,7 @@ class Cell:
     origins: Mapping[str, int]
     tokens: Mapping[str, int]
     seconds: Seconds
+    measure: Measure = Measure.OWN
     front: Array | None = None
     """Of several objectives: the values of the front, to be minimised, shape (trials, objectives)."""
     accepted: float | None = None

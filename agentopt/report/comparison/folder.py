@@ -20,12 +20,12 @@ from agentopt.journal import Budget
 from agentopt.log import read_log
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of
-from agentopt.report.comparison.cells import Array, Axis, Cell, Method, TaskFacts
+from agentopt.report.comparison.cells import Array, Axis, Cell, Measure, Method, TaskFacts
 from agentopt.report.comparison.family import Family, controls_of, count
 from agentopt.report.comparison.fronts import HYPERVOLUME, front_facts, front_losses
 from agentopt.report.load import RunReport, load_run
 from agentopt.report.scale import bounded
-from agentopt.trial import Origin
+from agentopt.trial import Origin, SeedRule
 
 FILE = "comparison.json"
 VERSION = 1
@@ -71,6 +71,14 @@ class Comparison:
     def of(self, label: str, task: str | None = None) -> list[Cell]:
         """Returns the cells of a method, on one task or on all."""
         return [cell for cell in self.cells if cell.label == label and task in {None, cell.task}]
+
+    def measures(self, label: str, task: str) -> frozenset[Measure]:
+        """Returns what the losses of a method's finished runs on a task are."""
+        return frozenset(cell.measure for cell in self.of(label, task) if cell.finished)
+
+    def alike(self, a: str, b: str, task: str) -> bool:
+        """Whether the losses of two methods on a task are the same thing: else neither is better by them."""
+        return len(self.measures(a, task) | self.measures(b, task)) <= 1
 
     @cached_property
     def curves(self) -> Array:
@@ -264,6 +272,7 @@ def _cell(label: str, task: str, seed: int, report: RunReport, facts: TaskFacts)
         origins={o.value: n for o in Origin if (n := sum(trial.origin is o for trial in report.trials))},
         tokens=report.tokens,
         seconds=report.seconds,
+        measure=_measure(report),
         front=front,
         accepted=None if candidates is None else candidates.share,
         correlation=None if candidates is None else candidates.correlation,
@@ -273,6 +282,12 @@ def _cell(label: str, task: str, seed: int, report: RunReport, facts: TaskFacts)
 def cell_folder(folder: Path, task: str, label: str, seed: int) -> Path:
     """Returns where a comparison keeps the run of a method on a task with a seed."""
     return folder / "cells" / safe_name(task) / safe_name(label) / f"s{seed}"
+
+
+def _measure(report: RunReport) -> Measure:
+    if report.standing.keeper is not None:
+        return Measure.KEPT
+    return Measure.SHARED if report.header.get("seeds") == SeedRule.SHARED else Measure.OWN
 
 
 def safe_name(label: str) -> str:

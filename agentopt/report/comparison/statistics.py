@@ -48,11 +48,13 @@ class PairTest:
     a12: float
     """Vargha and Delaney's A: how often a run of `a` beats a run of `b` on the same task, whatever their seeds."""
     claim: Claim = "none"
+    alike: bool = True
+    """Whether the losses of both are the same thing (`Comparison.alike`): else nothing is claimed."""
 
     @property
     def possible(self) -> bool:
-        """Whether this number of pairs could have led to a claim at all."""
-        return self.least_p <= ALPHA
+        """Whether these losses and this number of pairs could have led to a claim at all."""
+        return self.alike and self.least_p <= ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,10 @@ def _test(comparison: Comparison, values: Array, pair: tuple[int, int], task: in
     p, effect = signed_rank(a, b)
     better = [superiority(values[k, i][~np.isnan(values[k, i])], values[k, j][~np.isnan(values[k, j])]) for k in rows]
     known = [share for share in better if not math.isnan(share)]
+    labels = comparison.labels
     return PairTest(
-        a=comparison.labels[i],
-        b=comparison.labels[j],
+        a=labels[i],
+        b=labels[j],
         task=None if task is None else comparison.tasks[task].name,
         n=len(a),
         wins=wins,
@@ -180,6 +183,7 @@ def _test(comparison: Comparison, values: Array, pair: tuple[int, int], task: in
         least_p=least_p(len(a)),
         effect=effect,
         a12=float(np.mean(known)) if known else math.nan,
+        alike=all(comparison.alike(labels[i], labels[j], comparison.tasks[k].name) for k in rows),
     )
 
 
@@ -196,7 +200,7 @@ def _corrected(tests: Sequence[PairTest]) -> list[PairTest]:
     found = []
     for test, p, least in zip(tests, holm([t.p for t in tests]), holm([t.least_p for t in tests]), strict=True):
         claim: Claim = "none"
-        if p <= ALPHA and test.effect:
+        if test.alike and p <= ALPHA and test.effect:
             claim = "a better" if test.effect > 0 else "b better"
         found.append(replace(test, p_holm=p, least_p=least, claim=claim))
     return found

@@ -66,5 +66,6 @@ def _test_json(test: PairTest) -> dict[str, Any]:
         "losses": test.losses,
         "claim": test.claim,
         "possible": test.possible,
+        "alike": test.alike,
         "least_p": test.least_p,
     }

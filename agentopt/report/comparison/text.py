@@ -138,7 +138,7 @@ def _tests(title: str, tests: Sequence[PairTest]) -> RenderableType:
 
 def _claim(test: PairTest) -> str:
     if test.claim == "none":
-        return "none" if test.possible else "none possible"
+        return "none" if test.possible else "none possible" if test.alike else "none: not alike"
     return f"{test.a if test.claim == 'a better' else test.b} better"
 
 
@@ -159,7 +159,9 @@ def _ranking(ranks: Ranking) -> Iterator[RenderableType]:
 def _claims(analysis: Analysis) -> Iterator[RenderableType]:
     made = [t for t in analysis.tests if t.claim != "none"]
     if not made:
-        yield Text(f"No tested difference between methods is significant at {ALPHA}.")
+        some = any(test.alike for test in analysis.tests)
+        text = f"No tested difference between methods is significant at {ALPHA}." if some else "Nothing is claimed."
+        yield Text(text)
     lonely = uncontrolled(analysis.comparison)
     for test in made:
         winner, loser = (test.a, test.b) if test.claim == "a better" else (test.b, test.a)
@@ -175,6 +177,8 @@ def _claims(analysis: Analysis) -> Iterator[RenderableType]:
 
 def _single(tests: Sequence[PairTest]) -> Iterator[RenderableType]:
     """Says which differences there are on single tasks, and whether there could be any."""
+    if not any(test.alike for test in tests):
+        return
     if not any(test.possible for test in tests):
         need = pairs_needed(len(tests))
         yield Text(f"On single tasks no claim is possible: {need} seeds would be needed for {len(tests)} tests.")
