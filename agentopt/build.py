@@ -78,9 +78,7 @@ class Plan:
             "budget": {"trials": c.trials, "seconds": c.budget},
             "workers": c.workers,
             "model": None if c.model is None else c.model.model_dump(mode="json"),
-            "optimum": getattr(self.task, "optimum", None),
-            "best_known": getattr(self.task, "best_known", None),
-            "median": getattr(self.task, "median", None),
+            **{fact: getattr(self.task, fact, None) for fact in ("optimum", "best_known", "median")},
             "code": None if self.problem.code is None else asdict(self.problem.code),
             "seeds": (SeedRule.TRIAL if self.problem.code is None else SeedRule.SHARED).value,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -283,7 +281,6 @@ def _assemble(
             _executor(plan, run, inline=inline),
             journal,
             seed=config.seed,
-            seeds=SeedRule(journal.history.header.get("seeds", SeedRule.TRIAL)),  # runs of before state none
             first=first,
             watch=watch,
         )

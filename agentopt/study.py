@@ -51,17 +51,16 @@ class Study:
         journal: Journal,
         *,
         seed: int,
-        seeds: SeedRule = SeedRule.TRIAL,
         first: Sequence[Suggestion] = (),
         watch: Callable[[History], None] = lambda _: None,
     ) -> None:
-        """The budget is the journal's.
+        """The budget is the journal's, and so is which evaluation seed a configuration gets.
 
-        `seed` is the run's, and `seeds` says which evaluation seeds its configurations get from it. `first` are
-        suggestions to be run before the optimizer is asked; `watch` sees the history after each step.
+        `first` are suggestions to be run before the optimizer is asked; `watch` sees the history after each step.
         """
         self._task, self._optimizer, self._executor, self._journal = task, optimizer, executor, journal
-        self._seed, self._seeds, self._first, self._watch = seed, seeds, first, watch
+        self._seed, self._first, self._watch = seed, first, watch
+        self._seeds = SeedRule(journal.history.header.get("seeds", SeedRule.TRIAL))  # journals of before state none
         self._start = time.monotonic() - journal.history.elapsed
         self._flying: set[int] = set()
         self._unanswered = 0.0
