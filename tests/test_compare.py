@@ -197,7 +197,7 @@ def test_a_comparison_is_reported_as_files_and_a_page(tmp_path, capsys):
     assert main(["report", str(tmp_path / "c")]) == 0
     assert "Paired Wilcoxon" in capsys.readouterr().out
     page = (tmp_path / "c" / "report.html").read_text()
-    assert "Paired tests" in page
+    assert "Tested: random against cmaes." in page
     assert "<svg" in page
     assert (tmp_path / "c" / "report" / "methods.csv").is_file()
 

@@ -18,6 +18,7 @@ from agentopt.journal import Journal
 from agentopt.ledger import Exchange, Ledger
 from agentopt.protocols import Objective
 from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.figures import critical_difference_figure
 from agentopt.report.comparison.files import write_comparison
 from agentopt.report.comparison.folder import load_comparison, safe_name
 from agentopt.report.comparison.gather import comparison_of_reports
@@ -446,3 +447,17 @@ def test_a_method_that_failed_everywhere_is_told_from_one_that_did_not_run(tmp_p
     assert "1 of 2 tested pairs of methods have no task and seed in common that both finished." in text
     json.dumps(comparison_json(found), allow_nan=False)
     write_comparison(found, tmp_path / "out")
+
+
+def test_long_names_are_whole_in_the_diagram_of_ranks(tmp_path):
+    labels = ["random", f"centaur[{'x' * 40}=1]", f"hollm[{'y' * 60}=2]", "dead"]
+    write_plan(tmp_path, labels, seeds=3)
+    for i, label in enumerate(labels):
+        for seed in range(3):
+            write_run(place(tmp_path, label, seed), [OOM if label == "dead" else i], method=label[:5], seed=seed)
+    figure = critical_difference_figure(Analysis(load_comparison(tmp_path)).ranking)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    for text in (*axes.texts, axes.title):
+        box = text.get_window_extent()
+        assert 0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()

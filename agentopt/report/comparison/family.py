@@ -74,6 +74,13 @@ def family_text(methods: Sequence[Method], family: Family) -> str:
     return text
 
 
+def tested_text(methods: Sequence[Method], family: Family) -> str:
+    """Returns which pairs a comparison of two or more methods has tested."""
+    tests = len(family_pairs(methods, family))
+    corrected = f" (Holm's correction for {tests} tests)" if tests > 1 else ""
+    return f"Tested: {family_text(methods, family)}{corrected}."
+
+
 def seeds_needed(tests: int, tasks: int) -> int:
     """Returns how many seeds let each of so many tests over all tasks come to a claim."""
     return math.ceil(pairs_needed(tests) / tasks)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentopt.report.canvas import dress, legend, new_figure
+from agentopt.report.canvas import dress, legend, new_figure, words
 from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.cells import AXES, Axis, TaskFacts
 from agentopt.report.comparison.curves import Curve, RankCurves, Reached
@@ -20,6 +20,15 @@ from agentopt.report.comparison.statistics import Ranking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_LONGEST = 200
+"""The characters of a method's name: names that differ must not be cut to the same."""
+_LETTER = 0.083
+"""The inches of a letter of such a name."""
+_MARGIN = 0.4
+_MIDDLE = 3.5
+_WIDTH = 8.0
+"""The least widths of the axis of ranks and of its figure, in inches."""
 
 
 def comparison_figures(analysis: Analysis) -> dict[str, Figure]:
@@ -109,10 +118,14 @@ def critical_difference_figure(ranks: Ranking) -> Figure | None:
         return None
     order = [int(i) for i in np.argsort(ranks.average, kind="stable")]
     left, groups = math.ceil(k / 2), ranks.groups
+    said = {i: f"{words(ranks.labels[i], _LONGEST)}  {ranks.average[i]:.2f}" for i in order}
     depth = 0.8 + 0.35 * len(groups)
-    figure = new_figure(8, 1.2 + 0.32 * (depth + left))
+    sides = [_LETTER * max(len(said[i]) for i in side) + _MARGIN for side in (order[:left], order[left:])]
+    middle = max(_MIDDLE, _WIDTH - sum(sides))
+    figure = new_figure(middle + sum(sides), 1.4 + 0.32 * (depth + left))
     axes = figure.subplots()
-    axes.set_xlim(1 - 0.45 * (k - 1), k + 0.45 * (k - 1))
+    before, after = ((k - 1) * side / middle for side in sides)
+    axes.set_xlim(1 - before, k + after)
     axes.set_ylim(depth + left, -2.6)
     axes.set_axis_off()
     ink: dict[str, Any] = {"color": "black", "linewidth": 1.2, "solid_capstyle": "butt"}
@@ -127,8 +140,7 @@ def critical_difference_figure(ranks: Ranking) -> Figure | None:
         level = depth + (place if first else k - 1 - place)
         edge = 1 - 0.04 * (k - 1) if first else k + 0.04 * (k - 1)
         axes.plot([ranks.average[i], ranks.average[i], edge], [0, level, level], color="black", linewidth=0.9)
-        words = f"{ranks.labels[i]}  {ranks.average[i]:.2f}"
-        axes.text(edge, level, f" {words} ", ha="right" if first else "left", va="center", fontsize=9)
+        axes.text(edge, level, f" {said[i]} ", ha="right" if first else "left", va="center", fontsize=9)
     for number, group in enumerate(groups):
         level, ends = 0.5 + 0.35 * number, [ranks.average[i] for i in group]
         axes.plot([min(ends) - 0.03, max(ends) + 0.03], [level, level], color="black", linewidth=3.5)
@@ -141,4 +153,4 @@ def _verdict(ranks: Ranking) -> str:
     if math.isfinite(ranks.friedman_p):
         sign = "differ" if ranks.friedman_p <= ALPHA else "no significant difference"
         friedman = f"; Friedman p = {ranks.friedman_p:.2g} ({sign})"
-    return f"Average ranks over {ranks.blocks} pairs of task and seed{friedman}. Bars: no difference by Nemenyi."
+    return f"Average ranks over {ranks.blocks} pairs of task and seed{friedman}.\nBars: no difference by Nemenyi."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agentopt.report.comparison.analysis import Analysis
+from agentopt.report.comparison.family import tested_text
 from agentopt.report.comparison.figures import figure_title
 from agentopt.report.comparison.tables import methods_table, tasks_table, tests_table
 from agentopt.report.html import FILE, Item, Notice, Picture, write_report
@@ -14,9 +15,11 @@ from agentopt.report.html import FILE, Item, Notice, Picture, write_report
 def comparison_items(analysis: Analysis) -> list[Item]:
     """Returns what the page says of a comparison: what must be said first, then its tables."""
     notices = [Notice(caveat.text, warning=caveat.grave) for caveat in analysis.caveats]
+    methods, family = analysis.comparison.methods, analysis.comparison.family
     return [
         *(("What to keep in mind", notice) for notice in notices),
         ("Methods", methods_table(analysis.standings)),
+        *([("Paired tests", Notice(tested_text(methods, family)))] if analysis.tests else []),
         ("Paired tests", tests_table(analysis.tests)),
         ("Tasks", tasks_table(analysis.comparison)),
     ]
