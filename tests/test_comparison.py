@@ -25,6 +25,7 @@ from agentopt.report.comparison.gather import comparison_of_reports
 from agentopt.report.comparison.summary import comparison_json
 from agentopt.report.comparison.text import render_comparison
 from agentopt.report.load import load_run
+from agentopt.report.terminal import write
 from agentopt.space import Float, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Suggestion
 
@@ -139,7 +140,7 @@ def test_the_text_has_the_tables(simple):
         "2 methods on 1 task with 8 seeds, 4 trials each: 16 of 16 runs finished",
         "median best score",
         "Cost of all runs",
-        "Regret after shares of the trials",
+        "Regret on toy after shares of the trials",
         "median at 25%",
         "good is better than bad (p 0.0078, effect 1.00).",
     ):
@@ -461,3 +462,40 @@ def test_long_names_are_whole_in_the_diagram_of_ranks(tmp_path):
     for text in (*axes.texts, axes.title):
         box = text.get_window_extent()
         assert 0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()
+
+
+NARROW = 80
+LONG = ["random", "centaur[ratio=0.25,preset=paper,warmup=20,screen=none]", "hollm[partition=none,cells=12,capacity=4]"]
+
+
+@pytest.mark.parametrize("tasks", [("toy",), ("autoresearch-surrogate", "hpobench-australian", "b", "c", "d")])
+def test_tables_fit_a_narrow_terminal_with_names_whole(tmp_path, tasks):
+    write_plan(tmp_path, LONG, tasks=tasks, seeds=7, family="first", trials=3)
+    for i, label in enumerate(LONG):
+        for seed in range(7):
+            for task in tasks:
+                run = place(tmp_path, label, seed, task)
+                write_run(
+                    run, [9, 8, i + 1 + seed / 10], method=label[:5], task=task, seed=seed, optimum=0.0, median=5.0
+                )
+    stream = io.StringIO()
+    console = Console(width=NARROW, file=stream, force_terminal=True, color_system=None, highlight=False)
+    write(console, render_comparison(Analysis(load_comparison(tmp_path))))
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert max(map(len, lines)) <= NARROW
+    for label in LONG:
+        assert sum(line.startswith(f"{label} ") for line in lines) >= 3, "in every table of methods"
+    (head,) = (line.split() for line in lines if line.startswith("against"))
+    assert (head[0], head[-1]) == ("against", "claim")
+    first = next(line for line in lines[lines.index(LONG[0]) :] if line.startswith(LONG[1]))
+    assert first.endswith(" better")
+    assert any(line.startswith("(no room for pairs, ") for line in lines)
+    assert any(line.startswith("2 centaur[") and line.split()[-1] == "7/0/0" for line in lines) == (len(tasks) == 1)
+
+
+def test_every_column_is_there_where_there_is_no_terminal(simple):
+    stream = io.StringIO()
+    write(Console(width=160, file=stream, highlight=False), render_comparison(Analysis(load_comparison(simple))))
+    assert "no room" not in stream.getvalue()
+    (head,) = (line for line in stream.getvalue().splitlines() if line.startswith("against"))
+    assert all(name in head for name in ("pairs", "ties", "median difference", "effect", "A12", "p (Holm)", "claim"))

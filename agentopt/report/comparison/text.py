@@ -12,7 +12,7 @@ from rich.text import Text
 from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.caveats import uncontrolled
 from agentopt.report.comparison.curves import CHECKPOINTS, Curve
-from agentopt.report.comparison.family import count, family_text
+from agentopt.report.comparison.family import count, tested_text
 from agentopt.report.comparison.folder import Comparison
 from agentopt.report.comparison.signed_rank import ALPHA, pairs_needed
 from agentopt.report.comparison.standings import Standing
@@ -25,6 +25,8 @@ _DETAILED = 4
 """Up to so many tasks each has its own rows for the checkpoints."""
 _WIDE = 8
 """Up to so many methods have a matrix of wins."""
+_PAGE = 80
+"""Where the columns of methods would be wider together than this, they have numbers."""
 _RED = "bold red"
 
 
@@ -49,13 +51,10 @@ def _parts(analysis: Analysis) -> Iterator[RenderableType]:
     yield ""
     yield _costs(analysis.standings)
     yield ""
-    yield _regrets(comparison, analysis.checkpoints)
+    yield from _regrets(comparison, analysis.checkpoints)
     if tests:
         yield ""
-        corrected = f" (Holm's correction for {len(tests)} tests)" if len(tests) > 1 else ""
-        yield Text(f"Tested: {family_text(comparison.methods, comparison.family)}{corrected}.")
-        yield _tests("Paired Wilcoxon tests of the final losses", tests)
-        yield ""
+        yield from _tests(comparison, tests)
         if len(comparison.labels) > 2:
             if len(comparison.labels) <= _WIDE:
                 yield _wins(comparison.labels, analysis.duels)
@@ -84,9 +83,8 @@ def _methods(comparison: Comparison, lines: Sequence[Standing]) -> RenderableTyp
         row += [number(s.median_best)] if one else []
         row += ["-" if s.normalised_regret is None else f"{s.normalised_regret:.4g}"]
         rows.append([*row, *map(_share, (s.failed_share, s.oom_share, s.llm_share, s.fallback_share))])
-    return table(
-        f"Methods (rank 1 is best; regret 0 is the optimum or best known, 1 {' or '.join(ones)})", columns, rows
-    )
+    title = f"Methods (rank 1 is best; regret 0 is the optimum or best known, 1 {' or '.join(ones)})"
+    return table(title, columns, rows, least=("oom", "fallback", "by llm", "failed", "runs", "normalised regret"))
 
 
 def _costs(lines: Sequence[Standing]) -> RenderableType:
@@ -95,22 +93,45 @@ def _costs(lines: Sequence[Standing]) -> RenderableType:
         [s.label, *(f"{value:.4g}" for value in s.seconds.values()), *(str(value) for value in s.tokens.values())]
         for s in lines
     ]
-    return table("Cost of all runs", columns, rows)
+    least = ("overhead s", "completion tokens", "prompt tokens", "evaluate s", "llm s")
+    return table("Cost of all runs", columns, rows, least=least)
 
 
-def _regrets(comparison: Comparison, curves: Sequence[Curve]) -> RenderableType:
-    if len(comparison.tasks) <= _DETAILED:
-        shares = [f"{share:.0%}" for share in CHECKPOINTS]
-        columns = ["task", "method", *(f"median at {share}" for share in shares), "95 % interval", "mean", "runs"]
+def _regrets(comparison: Comparison, curves: Sequence[Curve]) -> Iterator[RenderableType]:
+    """Yields the regrets: of few tasks over the budget, a table for each; of many the medians at the end."""
+    if len(comparison.tasks) > _DETAILED:
+        found = {(c.task, c.label): c.median[-1] for c in curves}
+        rows = [[t.name, *(_short(found[t.name, label]) for label in comparison.labels)] for t in comparison.tasks]
+        columns = _columns(comparison.labels, [task.name for task in comparison.tasks])
+        if columns != list(comparison.labels):
+            yield Text(_legend(comparison.labels))
+        yield table("Median regret at the end", ["task", *columns], rows)
+        return
+    medians = [f"median at {share:.0%}" for share in CHECKPOINTS]
+    for k, task in enumerate(comparison.tasks):
         rows = [
-            [c.task, c.label, *(_short(v) for v in c.median), _interval(c), _short(c.mean[-1]), str(c.seeds)]
+            [c.label, *(_short(v) for v in c.median), _interval(c), _short(c.mean[-1]), str(c.seeds)]
             for c in curves
+            if c.task == task.name
         ]
-        least = ("runs", "mean", *(f"median at {share}" for share in shares))
-        return table("Regret after shares of the trials", columns, rows, left=2, least=least)
-    found = {(c.task, c.label): c.median[-1] for c in curves}
-    rows = [[t.name, *(_short(found[t.name, label]) for label in comparison.labels)] for t in comparison.tasks]
-    return table("Median regret at the end", ["task", *comparison.labels], rows)
+        if k:
+            yield ""
+        yield table(
+            f"Regret on {task.name} after shares of the trials",
+            ["method", *medians, "95 % interval", "mean", "runs"],
+            rows,
+            least=("runs", "mean", *medians[:-1]),
+        )
+
+
+def _columns(labels: Sequence[str], firsts: Sequence[str]) -> list[str]:
+    """Returns what the methods are called above a column each: their labels where these fit, else their numbers."""
+    wide = max(len(first) for first in firsts) + sum(len(label) + 2 for label in labels) > _PAGE
+    return [str(i + 1) for i in range(len(labels))] if wide else list(labels)
+
+
+def _legend(labels: Sequence[str]) -> str:
+    return "By number: " + ", ".join(f"{i + 1} {label}" for i, label in enumerate(labels)) + "."
 
 
 def _short(value: float) -> str:
@@ -122,29 +143,42 @@ def _interval(curve: Curve) -> str:
     return "-" if math.isnan(low) else f"{low:.4g} .. {high:.4g}"
 
 
-def _tests(title: str, tests: Sequence[PairTest]) -> RenderableType:
-    columns = ("a", "b", "pairs", "a wins", "ties", "b wins", "median a - b", "effect", "A12", "p", "p (Holm)", "claim")
-    rows = [
-        [
-            *(t.a, t.b, str(t.n), str(t.wins), str(t.ties), str(t.losses)),
-            *(_short(t.median_difference), f"{t.effect:+.2f}", _short(round(t.a12, 2))),
-            *(f"{t.p:.3g}", f"{t.p_holm:.3g}", _claim(t)),
+def _tests(comparison: Comparison, tests: Sequence[PairTest]) -> Iterator[RenderableType]:
+    """Yields the tests, a table for each method that others are compared with."""
+    yield Text(tested_text(comparison.methods, comparison.family))
+    yield Text(
+        f"Paired Wilcoxon tests of the final losses, in {tests[0].unit}; effect: from 1, always better, to -1, always"
+        " worse; ties count."
+    )
+    columns = ("against", "pairs", "better", "ties", "worse", "median difference", "effect", "A12", "p", "p (Holm)")
+    for label in dict.fromkeys(t.a for t in tests):
+        rows = [
+            [
+                *(t.b, str(t.n), str(t.wins), str(t.ties), str(t.losses)),
+                *(_short(t.median_difference), f"{t.effect:+.2f}", _short(round(t.a12, 2))),
+                *(f"{t.p:.3g}", f"{t.p_holm:.3g}", _claim(t)),
+            ]
+            for t in tests
+            if t.a == label
         ]
-        for t in tests
-    ]
-    title = f"{title} (in {tests[0].unit}; effect: 1 where a is always better, ties count)"
-    return table(title, columns, rows, left=2, prose=["claim"], least=("A12", "ties", "effect", "pairs", "p"))
+        least = ("A12", "p", "ties", "pairs", "median difference", "effect", "worse", "better")
+        yield table(label, [*columns, "claim"], rows, least=least)
+        yield ""
 
 
 def _claim(test: PairTest) -> str:
+    """Returns how the first method of a test is, compared with the second."""
     if test.claim == "none":
         return "none" if test.possible else "none possible" if test.alike else "none: not alike"
-    return f"{test.a if test.claim == 'a better' else test.b} better"
+    return "better" if test.claim == "a better" else "worse"
 
 
 def _wins(labels: Sequence[str], duels: Sequence[Duel]) -> RenderableType:
     rows = [[str(cell) for cell in row] for row in wins_table(labels, duels).rows]
-    return table("Wins, ties and losses of the row against the column", ["", *labels], rows)
+    columns = _columns(labels, labels)
+    if columns != list(labels):
+        rows = [[f"{i + 1} {label}", *cells] for i, (label, *cells) in enumerate(rows)]
+    return table("Wins, ties and losses of the row against the column", ["", *columns], rows)
 
 
 def _ranking(ranks: Ranking) -> Iterator[RenderableType]:
@@ -181,16 +215,16 @@ def _single(tests: Sequence[PairTest]) -> Iterator[RenderableType]:
         return
     if not any(test.possible for test in tests):
         need = pairs_needed(len(tests))
-        yield Text(f"On single tasks no claim is possible: {need} seeds would be needed for {len(tests)} tests.")
+        yield Text(f"On single tasks no claim is possible: {len(tests)} tests would need {need} seeds.")
         return
     made = [test for test in tests if test.claim != "none"]
     if not made:
         yield Text("On no single task is a difference significant.")
         return
-    rows = []
+    yield Text("On single tasks, corrected for all of them together:")
+    found: dict[tuple[str, str], list[str]] = {}
     for t in made:
         winner, loser = (t.a, t.b) if t.claim == "a better" else (t.b, t.a)
-        rows.append([str(t.task), winner, loser, str(t.n), f"{abs(t.effect):.2f}", f"{t.p_holm:.3g}"])
-    columns = ("task", "better", "than", "pairs", "effect", "p (Holm)")
-    yield ""
-    yield table("Differences on single tasks, corrected for all tasks together", columns, rows, left=3)
+        found.setdefault((winner, loser), []).append(f"{t.task} (p {t.p_holm:.2g}, effect {abs(t.effect):.2f})")
+    for (winner, loser), where in found.items():
+        yield Text(f"- {winner} is better than {loser} on {', '.join(where)}.")
