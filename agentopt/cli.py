@@ -217,12 +217,13 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
     found = load_run(folder)
     show(render(found), err=as_json)
     if found.trials:
-        try:
-            show(f"\n{convergence(found)}", err=as_json)
-        except Exception as error:  # a full disk, values that no axis can show: the run is no worse for it
-            say(f"The figure could not be made: {getattr(error, 'strerror', None) or error}.")
-        if (results := write_results(found)) is not None:
-            show(results.as_posix(), err=as_json)
+        show("", err=as_json)
+        for what, write in (("The figure", convergence), ("results.tsv", write_results)):
+            try:
+                if (written := write(found)) is not None:
+                    show(str(written), err=as_json)
+            except Exception as error:  # a full disk, values that no axis can show: the run is no worse for it
+                say(f"{what} could not be made: {getattr(error, 'strerror', None) or error}.")
     if as_json:
         show_json(found.summary())
 

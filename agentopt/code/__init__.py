@@ -1,1 +1,1 @@
-"""Code as what is searched: the literals of a file, edits of it, and the task that trains it."""
+"""Code as what is searched: the literals of a file, edits of it, and what becomes of these."""

@@ -47,17 +47,30 @@ def results_table(
 class ResultsFile:
     """Keeps `results.tsv` of a run up to date while it goes on: it is called with the history after each step.
 
-    The file is written whole and then put in place, so that readers never find half of it. What cannot be written (a
-    full disk) is left for the next time: the journal has it all.
+    The file is written whole and then put in place, so that readers never find half of it. The journal has it all: what
+    cannot be written (a full disk) is left for the next time, and a table that cannot be made is left out. No fault
+    here ends a run; `write_results` shows at its end what it was.
     """
 
     def __init__(self, run: Path) -> None:
         self._run = run
         self._keeper: Keeper | None = None
         self._told = 0
+        self._broken = False
+        """Whether a fault of ours has left the keeper in a state that nobody knows."""
 
     def __call__(self, history: History) -> None:
         """Takes the history; a run that keeps or discards nothing gets no file."""
+        if self._broken:
+            return
+        try:
+            self._take(history)
+        except OSError:
+            return
+        except Exception:
+            self._broken = True
+
+    def _take(self, history: History) -> None:
         new = history.trials[self._told :]
         if not new:
             return
@@ -69,8 +82,7 @@ class ResultsFile:
         objectives = tuple(Objective(**record) for record in history.header["objectives"])
         for trial in new:
             self._keeper.tell(minimised(trial, objectives))
-        with suppress(OSError):
-            _write(self._run, results_table(history.trials, objectives[0], self._keeper, _commits(self._run)))
+        _write(self._run, results_table(history.trials, objectives[0], self._keeper, _commits(self._run)))
 
 
 def following(run: Path, watch: Callable[[History], None]) -> Callable[[History], None]:
@@ -85,7 +97,10 @@ def following(run: Path, watch: Callable[[History], None]) -> Callable[[History]
 
 
 def write_results(report: RunReport) -> Path | None:
-    """Writes `results.tsv` into the run folder, and returns its path; None for a run that keeps or discards nothing."""
+    """Writes `results.tsv` into the run folder, and returns its path; None for a run that keeps or discards nothing.
+
+    Raises OSError where the folder takes no file.
+    """
     keeper = report.keeper
     if keeper is None:
         return None
@@ -117,6 +132,7 @@ def _write(run: Path, table: Table) -> Path:
             writer.writerows([table.columns, *table.rows])
         half.replace(path)
     except OSError:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):  # nor is there half a file where the folder takes none
+            half.unlink(missing_ok=True)
         raise
     return path

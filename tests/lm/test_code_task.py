@@ -6,6 +6,7 @@ import pytest
 
 from agentopt.build import plan
 from agentopt.errors import UsageError
+from agentopt.sandbox import Tier, why_not
 from agentopt.task import load_task
 
 SETTINGS = {"method": "random", "task": "nanolm"}
@@ -19,8 +20,9 @@ def test_installed_text_is_not_held_out_without_mounts():
 
 def test_a_folder_of_the_users_is_held_out_by_landlock(tmp_path):
     (tmp_path / "a.txt").write_text("Some text.\n" * 100)
-    reason = load_task("nanolm", tier="landlock", corpus=str(tmp_path)).why_not()
-    assert "could read" not in reason
+    if reason := why_not(Tier.LANDLOCK):
+        pytest.skip(f"landlock does not work here: {reason}")
+    assert load_task("nanolm", tier="landlock", corpus=str(tmp_path)).why_not() == ""
 
 
 def test_a_tier_that_isolates_nothing_says_so():

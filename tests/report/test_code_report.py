@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -14,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_runs import EVIL, write_run
 
-from agentopt.cli import main
+from agentopt.cli import _conclude, main
 from agentopt.code.keeper import Verdict
 from agentopt.errors import UsageError
 from agentopt.journal import Journal
 from agentopt.protocols import Objective
+from agentopt.report import experiments
 from agentopt.report import versions as versions_module
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.experiments import FILE, following, patch_of, write_results
@@ -268,6 +270,43 @@ def test_results_that_cannot_be_written_stop_nothing(tmp_path):
     write_code_run(folder, 3, watch=following(folder, lambda _: (folder / FILE).mkdir(exist_ok=True)))
     assert load_run(folder).status == "done"
     assert len(load_run(folder).trials) == 3
+
+
+def test_a_fault_in_the_table_ends_no_run(tmp_path, monkeypatch):
+    def fault(*_):
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(experiments, "results_table", fault)
+    folder, seen = tmp_path / "run", []
+    write_code_run(folder, 3, watch=following(folder, lambda history: seen.append(len(history.trials))))
+    assert load_run(folder).status == "done"
+    assert max(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(OSError(30, "Read-only file system"), "Read-only"), (KeyError("x"), "x")]
+)
+def test_a_run_whose_results_cannot_be_written_ends_well_and_says_so(tmp_path, monkeypatch, capsys, error, words):
+    run = write_code_run(tmp_path / "run", 3)
+
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(experiments, "_write", broken)
+    _conclude(run, as_json=True)
+    said = capsys.readouterr()
+    assert json.loads(said.out)["trials"]["complete"] == 3
+    assert f"results.tsv could not be made: {words}" in said.err.replace("'", "")
+
+
+def test_a_folder_that_takes_no_file_says_why(tmp_path, run):
+    """Where half a file is not there to be taken away, the first error is the one that is told."""
+    report = replace(load_run(run), run=tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match=r"gone/\.results"):
+        write_results(report)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        write_results(replace(report, run=tmp_path / "file"))
 
 
 def test_a_summary_is_one_field_of_one_line(run):
