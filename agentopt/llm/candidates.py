@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.llm.reply import KEY, configuration_of, first_json
+from agentopt.llm.reply import KEY, MAX_CHARS, configuration_of, first_json
 from agentopt.llm.values import Read, ReplyError
 from agentopt.space import SearchSpace
 from agentopt.trial import Value
@@ -16,6 +17,8 @@ from agentopt.trial import Value
 LIST = "candidates"
 PREDICTED = "predicted"
 _CLIPPED = "clipped:"
+_MOST_FRUITLESS = 500
+"""How many braces that begin no configuration are tried: each may take as long as the text is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def read_candidates(text: str, space: SearchSpace, objectives: int) -> Read[tupl
 
     A reply that was cut short gives the candidates that were complete. `objectives` is how many values a prediction
     has; one with another number of them, or that are not finite, is left out. Raises ReplyError where no candidate can
-    be read, with the reason for the first.
+    be read, with the reason for the first, and for a reply that is too long.
     """
     issues: list[str] = []
     drafts: list[Draft] = []
@@ -107,6 +110,8 @@ def _items(text: str, issues: list[str]) -> list[Any]:
     try:
         found = first_json(text, issues)
     except ReplyError:
+        if len(text) > MAX_CHARS:
+            raise
         found = None
     if isinstance(found, Mapping) and isinstance(found.get(LIST), list):
         return list(found[LIST])
@@ -124,18 +129,16 @@ def _items(text: str, issues: list[str]) -> list[Any]:
 
 def _objects(text: str) -> Iterator[Any]:
     """Yields the JSON objects of a text that hold a configuration, whatever stands around them."""
-    decoder, at = json.JSONDecoder(), 0
-    while (at := text.find("{", at)) >= 0:
-        try:
+    decoder, at, fruitless = json.JSONDecoder(), 0, 0
+    while fruitless < _MOST_FRUITLESS and (at := text.find("{", at)) >= 0:
+        value, end = None, at
+        with suppress(ValueError, RecursionError):
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            at += 1
-            continue
         if isinstance(value, Mapping) and KEY in value:
             yield value
             at = end
         else:
-            at += 1  # what is asked for may stand inside of it
+            at, fruitless = at + 1, fruitless + 1  # what is asked for may stand inside of it
 
 
 def _numbers(given: Any, objectives: int) -> tuple[float, ...] | None:

@@ -92,3 +92,13 @@ def test_the_schema_asks_for_as_many_candidates(predicted):
     schema = candidates_schema(SPACE.json_schema("array"), 5, predicted)["properties"]["candidates"]
     assert (schema["minItems"], schema["maxItems"]) == (5, 5)
     assert ("predicted" in schema["items"]["required"]) == (predicted > 0)
+
+
+def test_the_work_on_a_hostile_reply_is_bounded():
+    """Each brace that begins nothing may take as long as the text is: reading on would take minutes."""
+    good = json.dumps(GOOD)
+    assert len(read_candidates("{ " * 400 + good, SPACE, 1).value) == 1
+    with pytest.raises(ReplyError, match="its JSON cannot be read"):
+        read_candidates("{ " * 600 + good, SPACE, 1)
+    with pytest.raises(ReplyError, match="the reply is too long: 70"):
+        read_candidates("x" * 70_000 + good, SPACE, 1)

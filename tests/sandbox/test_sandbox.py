@@ -1,5 +1,6 @@
 """What a sandbox gives a program, and how it says that one ended."""
 
+import ctypes
 import hashlib
 import re
 import signal
@@ -284,3 +285,21 @@ def test_the_refused_system_calls_have_the_numbers_of_the_kernel(column, header)
     known = {name: number for name, number in named.items() if name in numbers}
     assert len(known) > 50
     assert known == {name: numbers[name] for name in known}
+
+
+@pytest.mark.parametrize("column", [0, 1], ids=["x86_64", "aarch64"])
+def test_the_numbers_of_system_calls_are_those_of_libseccomp(column):
+    """What an older libseccomp does not know is passed over."""
+    try:
+        resolve = ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name_arch
+    except OSError:
+        pytest.skip("libseccomp is not installed")
+    resolve.argtypes, resolve.restype = [ctypes.c_uint32, ctypes.c_char_p], ctypes.c_int
+    architecture = next(number for number, place in seccomp._ARCHITECTURES.values() if place == column)
+    ours = {name: row[column] for name, row in seccomp.DENIED.items()}
+    for name in ("clone", "clone3", "socket", "prctl"):
+        ours[name] = getattr(seccomp, f"_{name.upper()}")[column]
+    theirs = {name: resolve(architecture, name.encode()) for name in ours}
+    known = {name: number for name, number in theirs.items() if number != -1}  # -1: no system call that it knows
+    assert len(known) > len(ours) - 5
+    assert {name: ours[name] for name in known} == {name: n if n >= 0 else None for name, n in known.items()}
