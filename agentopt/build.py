@@ -22,13 +22,14 @@ from agentopt.executors.local import LocalExecutor
 from agentopt.journal import FILE as JOURNAL
 from agentopt.journal import History, Journal
 from agentopt.llm import check_model, hold_model
-from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_ask_tell
+from agentopt.resolve import absolute, model_settings
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import Stop, Study, baseline, replay
-from agentopt.task import CODE_FILE, code_folders, load_task
+from agentopt.task import code_folders, load_task
 from agentopt.trial import Json, SeedRule, Suggestion
+from agentopt.watchers import Watchers
 
 Say = Callable[[str], None]
 Watch = Callable[[History], None]
@@ -97,12 +98,16 @@ class OpenRun:
     first: list[Suggestion]
     """What is run before the optimizer is asked."""
     study: Study
+    say: Say
     _again: Callable[[], Optimizer]
     _resources: ExitStack
 
     def execute(self) -> Stop:
-        """Runs until a budget is spent or the run is interrupted."""
-        return self.study.run()
+        """Runs until a budget is spent, trial after trial fails alike, or the run is interrupted."""
+        stop = self.study.run()
+        if words := self.study.complaint(stop):
+            self.say(words)
+        return stop
 
     def new_optimizer(self) -> Optimizer:
         """Returns the optimizer as a resumed session has it: built anew and brought to where the journal is.
@@ -149,7 +154,7 @@ def plan(
         raise UsageError("--executor ray is not available yet; use --executor local.")
     options = options_of(config)
     if task is None:
-        config = config.model_copy(update={"task": _absolute(config.task)})
+        config = config.model_copy(update={"task": absolute(config.task)})
         task = _task(config)
     elif config.workers > 1:
         raise UsageError("workers > 1 needs a task that can be loaded by name, as in my.py:evaluate.")
@@ -170,7 +175,7 @@ def plan(
             say(note)
     if config.trials is None and config.budget is None:
         config = config.model_copy(update={"trials": trials})
-    model = _model(config, options, settings.get("model"), say)
+    model = model_settings(config, options, settings.get("model"), say)
     update = {"options": options.model_dump(mode="json"), "model": model}
     return Plan(config.model_copy(update=update), task, options)
 
@@ -214,13 +219,16 @@ def resume_run(
     task: Task | None = None,
     trials: int | None = None,
     budget: float | str | None = None,
+    max_failures: int | None = None,
 ) -> OpenRun:
     """Opens an existing run folder; what it is made of comes from its `config.toml` alone.
 
     `trials` and `budget` (wall seconds, or a text such as "30m") are what it may spend from now on, all sessions
-    counted; None: as before. Its optimizer goes on as it was planned: it is not told.
+    counted; None: as before. Its optimizer goes on as it was planned: it is not told. `max_failures` is that of
+    `RunConfig`, from now on.
     """
-    changes = validated(Changes, {"trials": trials, "budget": budget}, "agentopt resume")
+    given = {"trials": trials, "budget": budget, "max_failures": max_failures}
+    changes = validated(Changes, given, "agentopt resume")
     config, origin = load_config(run)
     if task is None and config.task.startswith(FUNCTION):
         how = "AskTell" if is_ask_tell(config.task) else "minimize on a function"
@@ -269,10 +277,11 @@ def _assemble(
             reason = Stop.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Stop.ERROR
             journal.stopped(reason.value, t=journal.history.elapsed)
             raise
+        watchers = [watch]
         if plan.problem.code is not None:
-            from agentopt.report.experiments import following
+            from agentopt.report.experiments import ResultsFile
 
-            watch = following(run, watch)
+            watchers.insert(0, ResultsFile(run))
         defaults = task.space.defaults() if config.default else None
         first = [] if defaults is None else [baseline(defaults)]
         study = Study(
@@ -281,8 +290,9 @@ def _assemble(
             _executor(plan, run, inline=inline),
             journal,
             seed=config.seed,
+            max_failures=config.max_failures if (given := journal.history.max_failures) is None else given,
             first=first,
-            watch=watch,
+            watch=Watchers(watchers, say),
         )
 
         def again() -> Optimizer:
@@ -290,7 +300,7 @@ def _assemble(
                 model.close()
                 return _optimizer(plan, journal, say, model, left)
 
-        return OpenRun(config, run, task, optimizer, journal, first, study, again, stack.pop_all())
+        return OpenRun(config, run, task, optimizer, journal, first, study, say, again, stack.pop_all())
 
 
 def _optimizer(
@@ -343,53 +353,6 @@ def _task(config: RunConfig) -> Task:
     except TypeError as error:
         raise UsageError(f"Options of task {config.task}: {error}.") from error
     return load_task(config.task, **config.task_options)
-
-
-def _absolute(task: str) -> str:
-    """Returns the task's name with a path in it made absolute, so that a resume from elsewhere finds it."""
-    if any((Path(task) / file).is_file() for file in ("task.toml", "task.py", CODE_FILE)):
-        return str(Path(task).resolve())
-    head, colon, attribute = task.rpartition(":")
-    for path, rest in ((task, ""), (head, colon + attribute)):
-        if ("/" in path or path.endswith(".py")) and Path(path).exists():
-            return str(Path(path).resolve()) + rest
-    return task
-
-
-def _model(config: RunConfig, options: MethodOptions, given: Any, say: Say) -> ModelSettings | None:
-    """Returns the model to ask: the given one, else the default one; None where none is needed."""
-    if given is not None and not isinstance(given, Mapping):
-        raise UsageError(f"model = {given!r:.60} cannot be used: it must be a table with a name.")
-    if not options.needs_model:
-        if given:
-            say(f"{config.method} asks no language model with these options: the model settings are not used.")
-        return None
-    settings = dict(given or {})
-    if "name" not in settings:
-        if settings.get("base_url"):
-            raise UsageError("--base-url needs --model NAME: the model's name at that endpoint.")
-        from agentopt.llm.models import default_model
-
-        settings["name"] = default_model()
-        say(f"No model was given: using {settings['name']}.")
-    settings["name"] = _model_path(settings["name"])
-    settings = {
-        "max_tokens": options.reply_tokens,
-        "context": options.context,
-        "temperature": options.temperature,
-        **settings,
-    }
-    return validated(ModelSettings, settings, "model")
-
-
-def _model_path(name: Any) -> Any:
-    """Returns a model's name with a path in it made absolute."""
-    if not isinstance(name, str):
-        return name
-    scheme = "scripted:" if name.startswith("scripted:") else ""
-    path = Path(name.removeprefix(scheme)).expanduser()
-    is_path = path.is_file() if scheme else path.is_dir() and "/" in name
-    return f"{scheme}{path.resolve()}" if is_path else name
 
 
 def _open_gateway(config: RunConfig, run: Path, say: Say, acknowledged: int) -> _Gateway:

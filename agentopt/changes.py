@@ -18,13 +18,16 @@ class Changes(BaseModel):
 
     trials: int | None = Field(None, ge=1, description="The budget of trials, those of earlier sessions among them.")
     budget: Seconds | None = Field(None, description="The budget of wall seconds, earlier sessions among them.")
+    max_failures: int | None = Field(None, ge=0, description="See `RunConfig.max_failures`.")
 
 
 def apply(changes: Changes, journal: Journal) -> None:
     """Records what the session is given; raises UsageError where the run has spent more than that already."""
     budget = _budget(changes, journal.run, journal.history)
-    if budget != journal.history.budget:
-        journal.changed(budget=budget)
+    journal.changed(
+        budget=None if budget == journal.history.budget else budget,
+        max_failures=changes.max_failures,
+    )
 
 
 def _budget(changes: Changes, run: Path, history: History) -> Budget:

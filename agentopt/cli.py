@@ -119,6 +119,9 @@ def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--max-tokens", type=int, help="The longest reply of the model, in tokens.")
 @click.option("--context", type=int, help="Prompt and reply together, in tokens, for a model served here.")
 @click.option("--thinking", is_flag=True, help="Lets a model that can think do so before it answers.")
+@click.option(
+    "--max-failures", type=int, help="Stops after so many failures alike from the start; 0: never. [default: 10]"
+)
 @click.option("--trial-timeout", help="Wall time for one trial, in place of the task's limit.")
 @click.option("--isolation", help="inline or process, in place of the task's own.")
 @click.option("--no-default", is_flag=True, help="Does not evaluate the task's default configuration first.")
@@ -150,6 +153,7 @@ def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, a
 @click.argument("run")
 @click.option("--trials", type=int, help="Budget of trials from now on, those that were run among them.")
 @click.option("--budget", help="Budget of wall time from now on, earlier sessions among it.")
+@click.option("--max-failures", type=int, help="Stops after so many failures alike from the start; 0: never.")
 @runs_dir_option
 @click.option("--quiet", is_flag=True, help="Shows no progress.")
 @click.option(
@@ -161,15 +165,14 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool, **changes: A
     from agentopt.journal import FILE
     from agentopt.progress import watcher_of
     from agentopt.report.load import load_run
+    from agentopt.report.spent import why_done
 
-    folder = runs.find_run(run, runs_dir)
-    done = False
+    folder, found = runs.find_run(run, runs_dir), None
     with suppress(JournalError):  # a first record that a crash left torn is written again
-        done = (folder / FILE).exists() and load_run(folder).status == "done"
-    if done and all(change is None for change in changes.values()):
-        say(f"{folder} is done already: nothing to resume. --trials or --budget give it more.")
-        _conclude(folder, as_json=as_json)
-        return 0
+        found = load_run(folder) if (folder / FILE).exists() else None
+    if found is not None and found.status == "done" and all(change is None for change in changes.values()):
+        say(f"{folder} is done already: {why_done(found)}. --trials or --budget give it more.")
+        return _conclude(folder, as_json=as_json)
     with watcher_of(folder, shown=not quiet) as watcher, signals():
         return _drive(
             folder,
@@ -203,12 +206,17 @@ def _drive(folder: Path, open_: Callable[[], OpenRun], watcher: Watcher, *, as_j
             raise CrashError(folder) from error
         raise
     watcher.close()
-    _conclude(folder, as_json=as_json)
-    return _fail(f"Interrupted. {again}", INTERRUPTED) if stop is Stop.INTERRUPTED else 0
+    code = _conclude(folder, as_json=as_json)
+    if stop is Stop.INTERRUPTED:
+        return _fail(f"Interrupted. {again}", INTERRUPTED)
+    return _fail(again, 1) if stop is Stop.FAILURES else code
 
 
-def _conclude(folder: Path, *, as_json: bool) -> None:
-    """Prints a run's report and draws its figure; with `as_json` the summary goes to stdout and all else to stderr."""
+def _conclude(folder: Path, *, as_json: bool) -> int:
+    """Prints a run's report and draws its figure; with `as_json` the summary goes to stdout and all else to stderr.
+
+    Returns the exit code: that of a failed run where no trial completed.
+    """
     from agentopt.report.experiments import write_results
     from agentopt.report.figures import convergence
     from agentopt.report.load import load_run
@@ -226,6 +234,7 @@ def _conclude(folder: Path, *, as_json: bool) -> None:
                 say(f"{what} could not be made: {getattr(error, 'strerror', None) or error}.")
     if as_json:
         show_json(found.summary())
+    return 0 if found.counts["complete"] else 1
 
 
 def say(line: str) -> None:

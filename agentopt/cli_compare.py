@@ -46,6 +46,7 @@ _QUICK = 50
     " controls), or all pairs. [default: first]",
 )
 @click.option("--no-default", is_flag=True, help="Does not evaluate a task's default configuration first.")
+@click.option("--max-failures", type=click.IntRange(0), help="See agentopt run; 0: no run stops. [default: 10]")
 @click.option("--workers", type=click.IntRange(1), help="Runs at a time. [default: the cores of this machine]")
 @runs_dir_option
 @click.option("--name", help="Name of the folder. [default: one that depends on what is compared]")
@@ -77,7 +78,8 @@ def compare(runs_dir: Path, name: str | None, *, workers: int | None, as_json: b
     _conclude(folder, as_json=as_json)
     if failed:
         lines = "\n".join(failed[:_QUICK])
-        raise RunError(f"{len(failed)} runs did not finish:\n{lines}\nThe same command again goes on with them.")
+        again = "The same command again goes on with those that did not finish."
+        raise RunError(f"{len(failed)} runs did not finish, or found nothing:\n{lines}\n{again}")
     return 0
 
 
@@ -91,6 +93,7 @@ def _design(
     budget: str | None,
     controls: bool,
     family: str | None,
+    max_failures: int | None,
     **flags: Any,
 ) -> Design:
     """Returns what the command line states; the rest is as in the comparison that is there, else by default."""
@@ -121,6 +124,8 @@ def _design(
         stated["seeds"] = parse_seeds(seeds)
     if trials is not None or budget is not None:
         stated |= {"trials": trials, "budget": None if budget is None else _seconds(budget)}
+    if max_failures is not None:
+        stated["max_failures"] = max_failures
     if family is not None:
         stated["family"] = Family(family)
     stated |= {key: settings[key] for key in ("model", "task_options") if key in settings}
@@ -140,7 +145,7 @@ def _seconds(budget: str) -> float:
 
 
 def _line(progress: Progress) -> None:
-    from agentopt.report.text import duration
+    from agentopt.report.spent import duration
 
     what = f"failed: {progress.error.splitlines()[0]}" if progress.error else "done"
     left = f", {duration(progress.seconds_left)} left" if progress.seconds_left else ""

@@ -78,6 +78,9 @@ class RunConfig(BaseModel):
     executor: Literal["local", "ray"] = Field("local", description="Where trials run.")
     default: bool = Field(default=True, description="Whether the task's default configuration is the first trial.")
     trial_timeout: Seconds | None = Field(None, description="Wall seconds for one trial, in place of the task's limit.")
+    max_failures: int = Field(
+        10, ge=0, description="The run stops when so many trials in a row failed alike and none completed; 0: never."
+    )
     isolation: Isolation | None = Field(None, description="`inline` or `process`, in place of the task's own.")
 
 

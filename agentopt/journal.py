@@ -10,12 +10,13 @@ the order of the tells: replaying the records on a new optimizer gives the state
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
@@ -35,6 +36,8 @@ from agentopt.trial import (
 
 VERSION = 1
 FILE = "journal.jsonl"
+WRITER = ".writer"
+"""Is locked while a process writes: for those who ask whether one does, apart from the lock that keeps others out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Change:
     trials: int
     """How many trials had finished by then."""
     budget: Budget | None = None
+    max_failures: int | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +98,8 @@ class History:
     """Why the last session ended; empty while it runs or where it was killed."""
     changes: list[Change] = field(default_factory=list)
     """What later sessions were given, oldest first."""
+    cut: tuple[int, ...] = ()
+    """The pending trials that the time budget cut off when the last session ended."""
     damaged: int = 0
     """Lines that were torn by a crash."""
     calls: int = 0
@@ -102,8 +108,14 @@ class History:
     @property
     def budget(self) -> Budget:
         """What the run may spend now: the latest budget that it was given."""
-        given = (change.budget for change in reversed(self.changes) if change.budget is not None)
-        return next(given, planned(self.header))
+        given = [change.budget for change in self.changes if change.budget is not None]
+        return given[-1] if given else planned(self.header)
+
+    @property
+    def max_failures(self) -> int | None:
+        """After how many failures the run is to stop, where a later session was given that."""
+        given = [change.max_failures for change in self.changes if change.max_failures is not None]
+        return given[-1] if given else None
 
     def add(self, record: Mapping[str, Json]) -> None:
         """Takes the next record."""
@@ -115,10 +127,11 @@ class History:
             self._add_finished(record)
         elif kind == "changed":
             budget = _budget(record["budget"]) if "budget" in record else None
-            self.changes.append(Change(record["at"], len(self.trials), budget))
+            self.changes.append(Change(record["at"], len(self.trials), budget, record.get("max_failures")))
         elif kind == "stopped":
             self.asking += float(record.get("asking", 0.0))
         self.stopped = str(record.get("reason", "")) if kind == "stopped" else ""
+        self.cut = tuple(record.get("cut", ())) if kind == "stopped" else ()
 
     def _add_asked(self, record: Mapping[str, Json]) -> None:
         rows = record["trials"]
@@ -187,6 +200,25 @@ def lock_folder(folder: Path) -> FileLock:
     return lock
 
 
+def is_written(run: Path) -> bool:
+    """Says whether a process has the run folder open for writing; that may begin meanwhile, and is not kept from it."""
+    try:
+        with (run / WRITER).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # beside others who ask; let go of where the file closes
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _writing(run: Path) -> BinaryIO:
+    """Says to those who ask that this process writes, until the file that it returns is closed."""
+    file = (run / WRITER).open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX)  # whoever has it just asks, and lets go at once
+    return file
+
+
 class Journal:
     """The one writer of a run folder's journal; another process that wants to write is refused."""
 
@@ -195,6 +227,7 @@ class Journal:
         self.run = run
         self._lock = lock_folder(run)
         try:
+            self._writer = _writing(run)
             self._log = Log(run / FILE)
             if header is not None and not read_log(run / FILE)[0]:
                 self._log.append({"event": "run", "version": VERSION, "pid": os.getpid(), **header}, durable=True)
@@ -223,16 +256,23 @@ class Journal:
         self._append({**record, "seconds": round(seconds, 6), "t": round(t, 3)}, durable=True)
         return self.history.trials[-1]
 
-    def changed(self, *, budget: Budget) -> None:
-        """Records durably what the session that begins is given."""
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        record = {"event": "changed", "at": at, "budget": asdict(budget), "t": round(self.history.elapsed, 3)}
-        self._append(record, durable=True)
+    def changed(self, *, budget: Budget | None = None, max_failures: int | None = None) -> None:
+        """Records durably what the session that begins is given; None: as before."""
+        at, t = datetime.now(UTC).isoformat(timespec="seconds"), round(self.history.elapsed, 3)
+        given = {"budget": None if budget is None else asdict(budget), "max_failures": max_failures}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given:
+            self._append({"event": "changed", "at": at, **given, "t": t}, durable=True)
 
-    def stopped(self, reason: str, *, t: float, asking: float = 0.0) -> None:
-        """Records why this session of the run ends, and the seconds of calls of the optimizer that were cut short."""
-        record = {"event": "stopped", "reason": reason, "t": round(t, 3)}
-        self._append(record | ({"asking": round(asking, 6)} if asking else {}), durable=True)
+    def stopped(self, reason: str, *, t: float, asking: float = 0.0, cut: Sequence[int] = ()) -> None:
+        """Records why this session of the run ends.
+
+        `asking` are the seconds of calls of the optimizer that were cut short, `cut` the ids of the pending trials that
+        the time budget cut off.
+        """
+        record: dict[str, Json] = {"event": "stopped", "reason": reason, "t": round(t, 3)}
+        record |= {"asking": round(asking, 6)} if asking else {}
+        self._append(record | ({"cut": list(cut)} if cut else {}), durable=True)
 
     def reload(self) -> None:
         """Reads the history again: an interrupt may have fallen between the writing of a record and its adding."""
@@ -241,6 +281,7 @@ class Journal:
     def close(self) -> None:
         """Closes the journal and lets other processes have the run folder."""
         self._log.close()
+        self._writer.close()
         self._lock.release()
 
     def __enter__(self) -> Self:

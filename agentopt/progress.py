@@ -21,8 +21,9 @@ from agentopt.ledger import read_ledger
 from agentopt.protocols import Objective, minimised
 from agentopt.report.fronts import Growth
 from agentopt.report.keeping import new_keeper
+from agentopt.report.spent import cut_text, duration
 from agentopt.report.terminal import write
-from agentopt.report.text import duration, number
+from agentopt.report.text import number
 from agentopt.trial import Trial
 
 LINE_SECONDS = 5.0
@@ -140,7 +141,8 @@ class Watcher:
         self._last_line, self._shown = now, self._found()
         budget = history.budget.trials
         count = f"{len(history.trials)}/{budget}" if budget else str(len(history.trials))
-        self.say(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}")
+        cut = f"  {cut_text(len(history.cut))}" if history.cut else ""
+        self.say(f"{duration(history.elapsed):>8}  trials {count}  {self._state()}{cut}")
 
     def _state(self) -> str:
         statuses = ", ".join(f"{n} {name}" for name, n in sorted(self._counts.items()))

@@ -191,10 +191,10 @@ class Executor(Protocol):
         """Starts a job; at most `capacity` at a time."""
 
     def wait(self, timeout: float | None) -> Sequence[Done]:
-        """Returns the jobs that ended, at least one unless `timeout` seconds passed first."""
+        """Returns the jobs that ended, at least one unless `timeout` seconds passed first; with 0 those that have."""
 
-    def cancel(self, job_id: int, reason: str) -> Done:
-        """Stops a job in flight with its whole process tree, and returns it as timed out for the stated reason."""
+    def cancel(self, job_id: int) -> None:
+        """Stops a job in flight with its whole process tree: nothing comes of it, and its place is free."""
 
     def close(self) -> None:
         """Stops everything that is still running."""

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from agentopt.errors import unknown
 from agentopt.report.load import RunReport, trial_to_json
+from agentopt.report.spent import duration
 from agentopt.report.terminal import FittedTable, table
-from agentopt.report.text import duration, number, params_table, render, shown
+from agentopt.report.text import number, params_table, render, shown
 from agentopt.scaffold import Check
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Trial

@@ -115,8 +115,13 @@ class Outcome:
         if not all(math.isfinite(v) for v in self.values):
             raise ValueError(f"objective values must be finite: {self.values}")
 
+    @property
+    def cause(self) -> str:
+        """The last line of the error, where the cause stands; empty without an error."""
+        return (self.error.strip().splitlines() or [""])[-1]
+
     def __repr__(self) -> str:
-        why = (self.error.strip().splitlines() or [""])[-1][:_ERROR_CHARS]
+        why = self.cause[:_ERROR_CHARS]
         return brief("Outcome", status=self.status.value, values=self.values, metrics=dict(self.metrics), error=why)
 
 

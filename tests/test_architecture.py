@@ -34,11 +34,9 @@ MOST_LINES = 300
 """Of a module."""
 MOST_FUNCTION_LINES = 60
 TOO_LONG = {
-    "agentopt.build": 405,
+    "agentopt.build": 365,
     "agentopt.lm.task": 338,
     "agentopt.optimizers.autoresearch": 331,
-    "agentopt.report.load": 305,
-    "agentopt.report.text": 315,
     "agentopt.task": 316,
 }
 """Modules that were longer when this was first measured, and how long they were then: they may only shrink."""
@@ -98,10 +96,12 @@ ABOVE = {
     "export",
     "final",
     "progress",
+    "resolve",
     "scaffold",
     "screens",
     "state",
     "testing",
+    "watchers",
     "",
 }
 """The rooms that stand above those and may import all of them."""

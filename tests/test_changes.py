@@ -19,7 +19,7 @@ from agentopt.journal import Budget, read_history
 from agentopt.optimizers import METHODS, load_method
 from agentopt.report.comparison.folder import load_comparison
 from agentopt.report.load import load_run
-from agentopt.report.text import changes_text
+from agentopt.report.spent import changes_text
 
 QUICK = ("cmaes", "tpe", "local", "centaur", "nevergrad", "hollm")
 """Methods that know their budget or have a schedule, and a few others."""
@@ -61,7 +61,7 @@ def test_the_run_says_when_its_budget_was_changed(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     run = ran(Path("runs/x"))
     assert main(["resume", "x"]) == 0
-    assert "nothing to resume. --trials or --budget give it more" in capsys.readouterr().err
+    assert "done already: its budget of 5 trials is spent. --trials or --budget give it more" in capsys.readouterr().err
     assert main(["resume", "x", "--trials", "8", "--budget", "1h", "--json"]) == 0
     out = capsys.readouterr()
     assert json.loads(out.out)["trials"]["complete"] == 8

@@ -16,7 +16,8 @@ from agentopt.protocols import Objective
 from agentopt.report.figures import convergence
 from agentopt.report.load import load_run
 from agentopt.report.replies import reply_counts
-from agentopt.report.text import duration, overview, render
+from agentopt.report.spent import duration
+from agentopt.report.text import overview, render
 from agentopt.space import Choice, Float, SearchSpace
 from agentopt.trial import Origin, Outcome, Status, Suggestion
 

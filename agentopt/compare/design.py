@@ -64,6 +64,8 @@ class Design:
     model: Mapping[str, Any] | None = None
     """The settings of the model of all methods that ask one and name no other."""
     task_options: Mapping[str, Any] = field(default_factory=dict)
+    max_failures: int | None = None
+    """See `RunConfig`; None: its default."""
     family: Family = Family.FIRST
     stages: tuple[Stage, ...] = ()
     """Its sizes before it was made larger, each with results."""
@@ -78,6 +80,7 @@ class Design:
         own = {} if contender.model is None else {"name": contender.model}
         found = {"method": contender.method, "options": dict(contender.options), "task": task, "seed": seed}
         found |= {"trials": self.trials, "budget": self.budget, "default": self.baseline}
+        found |= {"max_failures": self.max_failures}
         found |= {"model": {**(self.model or {}), **own} or None, "task_options": dict(self.task_options) or None}
         return {key: value for key, value in found.items() if value is not None}
 

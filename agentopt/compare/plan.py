@@ -21,6 +21,7 @@ FIXED = {
     "baseline": "--no-default",
     "model": "the settings of the model",
     "task_options": "--task-option",
+    "max_failures": "--max-failures",
     "family": "--family",
 }
 """What cannot change, and what says it on the command line."""
@@ -41,6 +42,7 @@ def planned(folder: Path) -> Design | None:
             baseline=plan.get("baseline", True),
             model=plan.get("model"),
             task_options=plan.get("task_options", {}),
+            max_failures=plan.get("max_failures"),
             family=Family(plan.get("family", Family.ALL)),
             stages=tuple(Stage(**stage) for stage in plan.get("stages", ())),
         )

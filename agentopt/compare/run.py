@@ -202,7 +202,7 @@ def _error(future: Future[str]) -> str:
 
 
 def run_cell(settings: Mapping[str, Any], folder: str) -> str:
-    """Runs or resumes one cell in this process; returns why it did not finish, or nothing."""
+    """Runs or resumes one cell in this process; returns why it did not finish or found nothing, else nothing."""
     run = Path(folder)
     try:
         if (run / JOURNAL).is_file() and (run / CONFIG).is_file():
@@ -212,10 +212,11 @@ def run_cell(settings: Mapping[str, Any], folder: str) -> str:
             opened = build.open_run(build.plan(settings), run)
         with opened:
             stop = opened.execute()
+            complaint = opened.study.complaint(stop).partition("\n")[0]
     except AgentoptError as error:
         return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     if stop is Stop.INTERRUPTED:
         raise KeyboardInterrupt
-    return "" if stop.value in DONE else stop.value
+    return complaint or ("" if stop.value in DONE else stop.value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from agentopt.outcomes import failure, guarded
+from agentopt.outcomes import guarded
 from agentopt.protocols import Done, Job, Task
-from agentopt.trial import Status
 
 
 def evaluate(task: Task, job: Job) -> Done:
@@ -35,10 +34,9 @@ class InlineExecutor:
         """Runs the oldest job, unless there is no time at all; once it runs, `timeout` cannot stop it."""
         return [evaluate(self._task, self._jobs.pop(0))] if self._jobs and timeout != 0 else []
 
-    def cancel(self, job_id: int, reason: str) -> Done:
+    def cancel(self, job_id: int) -> None:
         """Drops a job that has not run."""
         self._jobs = [job for job in self._jobs if job.id != job_id]
-        return Done(job_id, failure(Status.TIMEOUT, reason), 0.0)
 
     def close(self) -> None:
         """Drops what has not run."""

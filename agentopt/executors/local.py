@@ -155,22 +155,23 @@ class LocalExecutor:
         deadline = None if timeout is None else time.perf_counter() + timeout
         done: list[Done] = []
         while self._busy and not done:
-            pause = _POLL_SECONDS
-            if deadline is not None:
-                pause = min(pause, deadline - time.perf_counter())
-                if pause <= 0:
-                    break
+            left = _POLL_SECONDS if deadline is None else max(0.0, deadline - time.perf_counter())
+            pause = min(_POLL_SECONDS, left)
             ready, _, _ = select.select([worker.channel for worker in self._busy], [], [], pause)
             for worker in list(self._busy):
                 ended = self._collect(worker) if worker.channel in ready else self._check(worker)
                 if ended is not None:
                     done.append(ended)
+            if left == 0:
+                break
         return done
 
-    def cancel(self, job_id: int, reason: str) -> Done:
-        """Kills the job's worker."""
+    def cancel(self, job_id: int) -> None:
+        """Kills the job's worker; what it printed is kept."""
         worker = next(worker for worker in self._busy if worker.job is not None and worker.job.id == job_id)
-        return self._kill(worker, failure(Status.TIMEOUT, reason))
+        worker.end()
+        self._save_output(worker)
+        self._busy.remove(worker)
 
     def close(self) -> None:
         """Kills every worker."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,29 +48,16 @@ class ResultsFile:
     """Keeps `results.tsv` of a run up to date while it goes on: it is called with the history after each step.
 
     The file is written whole and then put in place, so that readers never find half of it. The journal has it all: what
-    cannot be written (a full disk) is left for the next time, and a table that cannot be made is left out. No fault
-    here ends a run; `write_results` shows at its end what it was.
+    cannot be written (a full disk) is left for the next time.
     """
 
     def __init__(self, run: Path) -> None:
         self._run = run
         self._keeper: Keeper | None = None
         self._told = 0
-        self._broken = False
-        """Whether a fault of ours has left the keeper in a state that nobody knows."""
 
     def __call__(self, history: History) -> None:
         """Takes the history; a run that keeps or discards nothing gets no file."""
-        if self._broken:
-            return
-        try:
-            self._take(history)
-        except OSError:
-            return
-        except Exception:
-            self._broken = True
-
-    def _take(self, history: History) -> None:
         new = history.trials[self._told :]
         if not new:
             return
@@ -82,18 +69,8 @@ class ResultsFile:
         objectives = tuple(Objective(**record) for record in history.header["objectives"])
         for trial in new:
             self._keeper.tell(minimised(trial, objectives))
-        _write(self._run, results_table(history.trials, objectives[0], self._keeper, _commits(self._run)))
-
-
-def following(run: Path, watch: Callable[[History], None]) -> Callable[[History], None]:
-    """Returns a watcher of a run that keeps its `results.tsv` up to date, then does as `watch` does."""
-    results = ResultsFile(run)
-
-    def both(history: History) -> None:
-        results(history)
-        watch(history)
-
-    return both
+        with suppress(OSError):
+            _write(self._run, results_table(history.trials, objectives[0], self._keeper, _commits(self._run)))
 
 
 def write_results(report: RunReport) -> Path | None:

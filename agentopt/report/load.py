@@ -10,10 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from agentopt.code.keeper import Keeper
-from agentopt.journal import Budget, Change, History, read_history
+from agentopt.journal import Budget, Change, History, is_written, read_history
 from agentopt.ledger import Exchange, read_ledger
 from agentopt.protocols import Objective, is_ask_tell, minimised
 from agentopt.report.fronts import Front, front_of, known_hypervolume
@@ -62,7 +60,7 @@ class RunReport:
     run: Path
     header: Mapping[str, Json]
     status: str
-    """running, done, interrupted, stopped (by an error that was named) or crashed (without a word).
+    """running, done, interrupted, stopped (by an error that was named, or by failures alone) or crashed.
 
     Where its user makes the evaluations it is open or closed, in place of running or interrupted.
     """
@@ -73,6 +71,8 @@ class RunReport:
     elapsed: float
     asking: float
     damaged: int
+    cut: int = 0
+    """How many of the pending trials the time budget cut off; they have no outcome."""
     budget: Budget = field(default_factory=Budget)
     """What the run may spend: the latest budget that it was given."""
     changes: tuple[Change, ...] = ()
@@ -198,7 +198,7 @@ class RunReport:
             "seed": self.seed,
             "best": None if several else self._best_json(),  # several objectives have a front instead
             **(self.front.to_json() if several else {}),
-            "trials": self.counts,
+            "trials": {**self.counts, "cut": self.cut},
             "seconds": {
                 "total": round(self.seconds.total, 3),
                 "llm": round(self.seconds.llm, 3),
@@ -263,6 +263,7 @@ def report_of(run: Path, history: History, exchanges: tuple[Exchange, ...], stat
         elapsed=history.elapsed,
         asking=history.asking,
         damaged=history.damaged,
+        cut=len(history.cut),
         budget=history.budget,
         changes=tuple(history.changes),
     )
@@ -271,26 +272,13 @@ def report_of(run: Path, history: History, exchanges: tuple[Exchange, ...], stat
 def run_status(run: Path, history: History) -> str:
     """Returns the status of a run, as `RunReport` has it."""
     by_hand = is_ask_tell(str(history.header["task"]))
-    if _held(run):
+    if is_written(run):
         return "open" if by_hand else "running"
     if history.stopped in DONE:
         return "done"
-    named = {"interrupted": "closed" if by_hand else "interrupted", "closed": "closed", "error": "stopped"}
+    named = {"interrupted": "closed" if by_hand else "interrupted", "closed": "closed"}
+    named |= {"error": "stopped", "failures": "stopped"}
     return named.get(history.stopped, "crashed")
-
-
-def _held(run: Path) -> bool:
-    """Whether a process has the run folder open for writing."""
-    path = run / ".lock"
-    if not path.exists():
-        return False
-    try:
-        FileLock(path, thread_local=False).acquire(timeout=0).lock.release()
-    except Timeout:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:

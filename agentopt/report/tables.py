@@ -13,7 +13,8 @@ from agentopt.protocols import Objective
 from agentopt.report.analysis import RunAnalysis
 from agentopt.report.candidates import KINDS, PROBABILITY, Candidates
 from agentopt.report.load import Group, RunReport
-from agentopt.report.text import duration, failures, shown
+from agentopt.report.spent import duration
+from agentopt.report.text import failures, shown
 from agentopt.trial import Trial
 
 Entry: TypeAlias = str | int | float | bool | None

@@ -10,13 +10,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from agentopt.code.keeper import Keeper, Verdict
-from agentopt.journal import Budget, planned
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of, forecast_texts, pool_text
 from agentopt.report.foreign import shown_line
 from agentopt.report.fronts import Reference
 from agentopt.report.keeping import Found
 from agentopt.report.load import Group, RunReport
+from agentopt.report.spent import ENDS, changes_text, cut_text, duration
 from agentopt.report.terminal import FittedTable, table
 from agentopt.trial import Trial, Value
 
@@ -37,15 +37,6 @@ def shown(value: Value) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def duration(seconds: float) -> str:
-    """Returns seconds for people."""
-    if seconds < 60:
-        return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1000:.2g} ms"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 def render(report: RunReport) -> RenderableType:
     """Returns the report of one run."""
     return Lines(*_parts(report))
@@ -55,9 +46,10 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
     limit = f" of {report.budget.trials}" if report.budget.trials else ""
     waiting = {"running": "under way", "open": "to be told", "closed": "to be told"}.get(report.status)
     pending = f", {report.pending} {waiting}" if report.pending and waiting else ""
-    end = ", the method had nothing more to propose" if report.stopped == "exhausted" else ""
+    cut = f", {cut_text(report.cut)}" if report.cut else ""
+    end = ENDS.get(report.stopped, "")
     yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}{end}")
-    yield Text(f"{len(report.trials)}{limit} trials{pending} in {duration(report.elapsed)}  ({report.run})")
+    yield Text(f"{len(report.trials)}{limit} trials{pending}{cut} in {duration(report.elapsed)}  ({report.run})")
     for line in changes_text(report):
         yield Text(line)
     if report.damaged:
@@ -88,24 +80,6 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
         yield ""
         for line in (pool_text(found), *forecast_texts(found)):
             yield Text(line)
-
-
-def budget_text(budget: Budget) -> str:
-    """Returns what a run may spend."""
-    limits = [f"{budget.trials} trials"] if budget.trials else []
-    limits += [duration(budget.seconds)] if budget.seconds else []
-    return " or ".join(limits) or "none stated"
-
-
-def changes_text(report: RunReport) -> list[str]:
-    """Returns what later sessions were given that the run was not started with, one line for each change."""
-    lines, before = [], planned(report.header)
-    for change in report.changes:
-        if change.budget is not None:
-            old, new = budget_text(before), budget_text(change.budget)
-            lines.append(f"After {change.trials} trials the budget was changed from {old} to {new} ({change.at}).")
-            before = change.budget
-    return lines
 
 
 def _best(report: RunReport) -> Iterator[RenderableType]:
@@ -270,8 +244,7 @@ def failures(trials: Sequence[Trial], most: int = 8) -> Mapping[str, int]:
     counts: dict[str, int] = {}
     for trial in trials:
         if not trial.complete:
-            lines = trial.outcome.error.strip().splitlines() or ["no reason given"]
-            text = f"{trial.outcome.status.value}: {shown_line(lines[-1], _ERROR)}"
+            text = f"{trial.outcome.status.value}: {shown_line(trial.outcome.cause or 'no reason given', _ERROR)}"
             counts[text] = counts.get(text, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     found, rest = dict(ranked[:most]), dict(ranked[most:])

@@ -131,10 +131,19 @@ def test_a_killed_job_takes_its_children_with_it(executor, tmp_path):
     executor.submit(Job(0, {"x": 0.5, "kind": "child"}, 0))
     assert eventually(lambda: "sleep" in [child.name() for child in psutil.Process().children(recursive=True)])
     assert not executor.wait(0.2)
-    done = executor.cancel(0, "stopped")
-    assert (done.outcome.status, done.outcome.error) == (Status.TIMEOUT, "stopped")
+    executor.cancel(0)
     pid = int((tmp_path / "trials" / "0" / "stdout").read_text())
     assert eventually(lambda: not running([pid]))
+    assert not executor.wait(0.2)
+    (fine,) = run(executor, "fine")
+    assert fine.values == (0.25,)
+
+
+def test_what_has_ended_is_returned_when_no_time_is_left(executor):
+    executor.submit(Job(0, {"x": 0.5, "kind": "fine"}, 0))
+    done = []
+    assert eventually(lambda: done.extend(executor.wait(0)) or done)
+    assert done[0].outcome.values == (0.5,)
 
 
 def test_a_worker_is_reused_until_it_ends_and_none_is_left_behind(executor):

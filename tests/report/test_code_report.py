@@ -23,7 +23,7 @@ from agentopt.protocols import Objective
 from agentopt.report import experiments
 from agentopt.report import versions as versions_module
 from agentopt.report.analysis import RunAnalysis
-from agentopt.report.experiments import FILE, following, patch_of, write_results
+from agentopt.report.experiments import FILE, ResultsFile, patch_of, write_results
 from agentopt.report.figures.experiments import experiments_figure
 from agentopt.report.foreign import LONGEST_LINE, shown_patch, visible
 from agentopt.report.html import write_report
@@ -32,6 +32,7 @@ from agentopt.report.load import load_run
 from agentopt.report.verdicts import best_kept, best_version, experiment_rows, lineage
 from agentopt.report.versions import unified, versions_of
 from agentopt.trial import Edit, Origin, Outcome, Status, Suggestion
+from agentopt.watchers import Watchers
 
 VERDICTS = (
     *("keep", "again", "keep", "keep", "discard", "crash"),
@@ -252,7 +253,7 @@ def test_results_are_written_while_the_run_goes_on(tmp_path):
     def watch(history):
         seen.append((len(history.trials), len(tsv(folder)) if history.trials else 0))
 
-    write_code_run(folder, 7, watch=following(folder, watch))
+    write_code_run(folder, 7, watch=Watchers([ResultsFile(folder), watch], pytest.fail))
     again = sum(verdict == "again" for verdict in VERDICTS[:7])
     assert {count for count, _ in seen} == set(range(8))
     assert all(rows == count - (again if count > 1 else 0) for count, rows in seen)
@@ -267,7 +268,11 @@ def test_results_are_written_while_the_run_goes_on(tmp_path):
 
 def test_results_that_cannot_be_written_stop_nothing(tmp_path):
     folder = tmp_path / "run"
-    write_code_run(folder, 3, watch=following(folder, lambda _: (folder / FILE).mkdir(exist_ok=True)))
+
+    def in_its_way(_):
+        (folder / FILE).mkdir(exist_ok=True)
+
+    write_code_run(folder, 3, watch=Watchers([ResultsFile(folder), in_its_way], pytest.fail))
     assert load_run(folder).status == "done"
     assert len(load_run(folder).trials) == 3
 
@@ -277,10 +282,12 @@ def test_a_fault_in_the_table_ends_no_run(tmp_path, monkeypatch):
         raise KeyError("a fault of ours")
 
     monkeypatch.setattr(experiments, "results_table", fault)
-    folder, seen = tmp_path / "run", []
-    write_code_run(folder, 3, watch=following(folder, lambda history: seen.append(len(history.trials))))
+    folder, seen, said = tmp_path / "run", [], []
+    watchers = Watchers([ResultsFile(folder), lambda history: seen.append(len(history.trials))], said.append)
+    write_code_run(folder, 3, watch=watchers)
     assert load_run(folder).status == "done"
     assert max(seen) == 3
+    assert said == ["ResultsFile is left out from now on, the run goes on: KeyError: 'a fault of ours'"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from agentopt.report.html.fronts import front_charts
 from agentopt.report.html.whereabouts import whereabouts
 from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, colour
+from agentopt.report.spent import budget_text, changes_text, cut_text, duration
 from agentopt.report.tables import (
     MOST_REASONS,
     Table,
@@ -28,9 +29,6 @@ from agentopt.report.tables import (
 )
 from agentopt.report.text import (
     base_text,
-    budget_text,
-    changes_text,
-    duration,
     failures,
     front_text,
     kept_texts,
@@ -140,7 +138,7 @@ def _facts(report: RunReport) -> dict[str, str]:
         "task": report.task,
         "seed": str(report.seed),
         "status": report.status,
-        "trials": f"{len(report.trials)}{f', {report.pending} not finished' if report.pending else ''}",
+        "trials": ", ".join([str(len(report.trials)), *_unfinished(report)]),
         "budget": budget_text(report.budget),
         "workers": str(header.get("workers", 1)),
         "model": str(model.get("name", "")) if report.exchanges or model.get("name") else "none",
@@ -163,6 +161,12 @@ def _facts(report: RunReport) -> dict[str, str]:
     options = {key: value for key, value in header.get("options", {}).items() if value is not None}
     facts["options"] = ", ".join(f"{key}={value}" for key, value in options.items())
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _unfinished(report: RunReport) -> list[str]:
+    """Returns how many trials have no outcome, those that the budget cut off apart."""
+    left = report.pending - report.cut
+    return [f"{left} not finished"] * bool(left) + [cut_text(report.cut)] * bool(report.cut)
 
 
 def _config(report: RunReport) -> dict[str, Any]:

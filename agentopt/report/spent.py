@@ -1,0 +1,57 @@
+"""What a run may spend, has spent and was cut off from, in words."""
+
+from __future__ import annotations
+
+from agentopt.journal import Budget, planned
+from agentopt.report.load import RunReport
+
+ENDS = {
+    "exhausted": ", the method had nothing more to propose",
+    "seconds": ", its budget of time is spent",
+    "failures": ", trial after trial failed alike",
+}
+"""What is said of the reasons to stop that the status does not tell."""
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds for people."""
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1000:.2g} ms"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def cut_text(cut: int) -> str:
+    """Returns how many trials the time budget cut off."""
+    return f"{cut} cut off by the budget"
+
+
+def why_done(report: RunReport) -> str:
+    """Returns why there is nothing to resume."""
+    if report.stopped == "exhausted":
+        return "the method has nothing more to propose"
+    by_time = report.stopped == "seconds"
+    spent = Budget(seconds=report.budget.seconds) if by_time else Budget(report.budget.trials)
+    cut = f", and {cut_text(report.cut)}" if report.cut else ""
+    return f"its budget of {budget_text(spent)} is spent{cut}"
+
+
+def budget_text(budget: Budget) -> str:
+    """Returns what a run may spend."""
+    limits = [f"{budget.trials} trials"] if budget.trials else []
+    limits += [duration(budget.seconds)] if budget.seconds else []
+    return " or ".join(limits) or "none stated"
+
+
+def changes_text(report: RunReport) -> list[str]:
+    """Returns what later sessions were given that the run was not started with, one line for each change."""
+    lines, before = [], planned(report.header)
+    for change in report.changes:
+        if change.budget is not None:
+            old, new = budget_text(before), budget_text(change.budget)
+            lines.append(f"After {change.trials} trials the budget was changed from {old} to {new} ({change.at}).")
+            before = change.budget
+        if change.max_failures is not None:
+            lines.append(f"After {change.trials} trials max_failures was set to {change.max_failures} ({change.at}).")
+    return lines
