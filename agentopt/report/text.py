@@ -22,6 +22,8 @@ from agentopt.trial import Trial, Value
 
 _ERROR = 100
 """The characters of an error that are shown in a table."""
+FLATTERS = "each is one training, and the best of many flatters: agentopt finalise RUN trains both anew"
+"""What is said of a gain of tuned code, whose noise nobody has measured."""
 _FRONT_ROWS = 20
 _NARROW = 5
 """Configurations of more parameters than this do not stand in the table of the front."""
@@ -104,7 +106,8 @@ def _best(report: RunReport) -> Iterator[RenderableType]:
     )
     if (base := report.baseline) is not None and base.complete:
         gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
-        yield Text(f"Default configuration: {number(base.values[0])}; better by {number(gain)}")
+        doubt = f"; {FLATTERS}" if gain > 0 and report.header.get("code") is not None else ""
+        yield Text(f"Default configuration: {number(base.values[0])}; better by {number(gain)}{doubt}")
     yield params_table(best, report)
     yield ""
 

@@ -130,6 +130,16 @@ def test_a_repeat_is_no_proposal(kept):
     assert groups["baseline"].best == pytest.approx(2.29)
 
 
+def test_the_gain_of_tuned_code_is_said_to_flatter(tmp_path):
+    report = load_run(write_code_run(tmp_path / "tuned", 8, method="random"))
+    assert report.standing.gain > 0
+    for text in (shown(render(report)), run_part("r0", RunAnalysis(report)).best_text):
+        assert "each is one training, and the best of many flatters" in text
+    text = shown(render(load_run(write_code_run(tmp_path / "one", 1, method="random"))))
+    assert "better by 0" in text
+    assert "flatters" not in text
+
+
 def test_while_a_run_goes_on_its_best_is_what_was_kept(tmp_path, noise):
     screen = io.StringIO()
     Watcher(Console(file=screen, width=120), tmp_path)(read_history(noise.run))

@@ -28,6 +28,7 @@ from agentopt.report.tables import (
     groups_table,
 )
 from agentopt.report.text import (
+    FLATTERS,
     base_text,
     failures,
     front_text,
@@ -199,7 +200,8 @@ def _best_text(report: RunReport) -> str:
     text += f" {objective.name} is {objective.direction}d."
     if (base := report.baseline) is not None and base.complete:
         gain = objective.loss(base.values[0]) - objective.loss(best.values[0])
-        text += f" The default configuration has {number(base.values[0])}: better by {number(gain)}."
+        doubt = f"; {FLATTERS}" if gain > 0 and report.header.get("code") is not None else ""
+        text += f" The default configuration has {number(base.values[0])}: better by {number(gain)}{doubt}."
     return text
 
 
