@@ -245,12 +245,12 @@ def resume_run(
 
 
 def same_run(plan: Plan, run: Path) -> None:
-    """Raises UsageError where a run folder was made by another configuration than the plan's, budgets left aside."""
+    """Raises UsageError where a run folder was made by another configuration than the plan's, `Changes` left aside."""
     there = load_config(run)[0]
     before = there.model_dump() | {"options": options_of(there).model_dump(mode="json")}
     now = plan.config.model_dump()
     for name in before:
-        if name in ("trials", "budget") or (name == "task" and is_ask_tell(before[name]) and is_ask_tell(now[name])):
+        if name in Changes.model_fields or (name == "task" and is_ask_tell(before[name]) and is_ask_tell(now[name])):
             continue
         if json_value(before[name]) != json_value(now[name]):
             raise UsageError(f"{run} was started with {name} = {before[name]!r:.80}, not {now[name]!r:.80}.")

@@ -14,7 +14,7 @@ Json: TypeAlias = Any
 """A value that `json` can write: what a note or a metric may hold."""
 
 
-_ERROR_CHARS = 100
+ERROR_CHARS = 100
 """How much of an error's last line a `repr` shows."""
 
 
@@ -121,7 +121,7 @@ class Outcome:
         return (self.error.strip().splitlines() or [""])[-1]
 
     def __repr__(self) -> str:
-        why = self.cause[:_ERROR_CHARS]
+        why = self.cause[:ERROR_CHARS]
         return brief("Outcome", status=self.status.value, values=self.values, metrics=dict(self.metrics), error=why)
 
 

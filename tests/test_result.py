@@ -9,7 +9,8 @@ from copy import deepcopy
 import pytest
 
 from agentopt import Float, Int, Objective, minimize
-from agentopt.errors import UsageError
+from agentopt.errors import RunError, UsageError
+from agentopt.journal import read_history
 from agentopt.study import Stop
 
 SPACE = [Float("x", -5, 5), Int("n", 1, 9)]
@@ -104,3 +105,20 @@ def test_a_notebook_shows_the_best_configuration_as_a_table():
     assert "<th>n</th>" in html
     failed = minimize(lambda params: params["<b>"], SPACE, "random", trials=2)._repr_html_()
     assert "<b>" not in failed
+
+
+def test_a_search_whose_evaluations_all_fail_alike_ends_and_says_why(tmp_path):
+    def fails(params):
+        raise ValueError(f"{len(params)} names are too many")
+
+    given = {"method": "random", "trials": 40, "run": tmp_path / "r"}
+    result = minimize(fails, SPACE, **given, max_failures=4)
+    assert (len(result.trials), result.stop) == (4, "failures")
+    assert "stop='failures'" in repr(result)
+    assert "ValueError: 2 names are too many" in repr(result)
+    with pytest.raises(RunError, match=r"None of 4 trials completed; the first one failed with(.|\n)*too many"):
+        _ = result.params
+    assert len(minimize(fails, SPACE, **given, max_failures=4).trials) == 8, "a session counts anew"
+    assert len(minimize(fails, SPACE, **given).trials) == 12
+    assert len(minimize(fails, SPACE, **given, max_failures=0).trials) == 40
+    assert [change.max_failures for change in read_history(tmp_path / "r").changes] == [0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from agentopt.build import OpenRun, Say, Watch, open_run, plan, resume_run, same_run, silent
-from agentopt.config import DEFAULT_TRIALS
+from agentopt.changes import Changes
+from agentopt.config import DEFAULT_TRIALS, load_config
 from agentopt.config import FILE as CONFIG
 from agentopt.errors import JournalError, UsageError
 from agentopt.functions import called
@@ -79,7 +80,7 @@ def open_function_run(
     watch: Watch = silent,
     default_trials: int | None = DEFAULT_TRIALS,
 ) -> OpenRun:
-    """Opens a run on a function in a folder: a new one, or one to be continued, with the budgets that are given now."""
+    """Opens a run on a function in a folder: a new one, or one to be continued with the budgets that are given now."""
     given = {key: value for key, value in settings.items() if value is not None}
     model = given.get("model")
     if isinstance(model, ModelSettings):
@@ -90,16 +91,16 @@ def open_function_run(
     prepared = plan(named, task=task, where="arguments", say=say, trials=default_trials)
     if (folder / CONFIG).is_file():
         same_run(prepared, folder)
-        more = _changed(folder, {key: getattr(prepared.config, key) for key in ("trials", "budget") if key in given})
+        more = _changed(folder, {key: getattr(prepared.config, key) for key in Changes.model_fields if key in given})
         return stack.enter_context(resume_run(folder, task=task, watch=watch, say=say, **more))
     return stack.enter_context(open_run(prepared, folder, watch=watch, say=say, inline=True))
 
 
-def _changed(folder: Path, budgets: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns those of the budgets that a run does not have."""
-    try:
-        has = read_history(folder).budget
-    except JournalError:  # it ended before its first record was written
-        return dict(budgets)
-    before = {"trials": has.trials, "budget": has.seconds}
-    return {key: value for key, value in budgets.items() if value != before[key]}
+def _changed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is given that a run does not have."""
+    before: dict[str, Any] = {"max_failures": load_config(folder)[0].max_failures}
+    with suppress(JournalError):  # of a run that ended before its first record was written
+        history = read_history(folder)
+        before |= {"trials": history.budget.trials, "budget": history.budget.seconds}
+        before |= {} if history.max_failures is None else {"max_failures": history.max_failures}
+    return {key: value for key, value in given.items() if key not in before or value != before[key]}

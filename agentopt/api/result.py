@@ -15,7 +15,7 @@ from agentopt.report.fronts import Front, front_of
 from agentopt.report.tables import trials_table
 from agentopt.report.text import number, shown
 from agentopt.study import Stop
-from agentopt.trial import Trial, brief
+from agentopt.trial import ERROR_CHARS, Trial, brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,8 @@ class Result:
     """The run folder, where one was asked for."""
     objectives: tuple[Objective, ...]
     stop: Stop
-    """Why the search ended: `trials` or `seconds` for a budget that is spent, `interrupted` by Ctrl-C and the like."""
+    """Why the search ended: `trials` or `seconds` for a budget that is spent, `failures` where all failed alike,
+    `interrupted` by Ctrl-C, `exhausted` where the method had nothing more to propose."""
     seconds: float
     """Wall seconds of the search, all sessions of a kept run together."""
 
@@ -68,8 +69,7 @@ class Result:
         counts = dict(Counter(trial.outcome.status.value for trial in self.trials))
         end = {"trials": counts, "stop": self.stop.value, "run": None if self.run is None else str(self.run)}
         if self.best is None:
-            why = self.trials[-1].outcome.error.strip().splitlines()[-1:] if self.trials else ()
-            return brief("Result", **end, error="".join(why)[:100])
+            return brief("Result", **end, error=self.trials[0].outcome.cause[:ERROR_CHARS] if self.trials else "")
         if len(self.objectives) > 1:
             return brief("Result", front=self.front, **end)
         return brief("Result", value=self.value, params=self.params, **end)
@@ -84,6 +84,6 @@ class Result:
 
     def _found(self) -> Trial:
         if self.best is None:
-            why = f"; the last one failed with: {self.trials[-1].outcome.error}" if self.trials else ""
+            why = f"; the first one failed with: {self.trials[0].outcome.error}" if self.trials else ""
             raise RunError(f"None of {len(self.trials)} trials completed{why}")
         return self.best

@@ -32,6 +32,7 @@ def minimize(
     objectives: Sequence[Objective] | None = None,
     run: str | Path | None = None,
     default: bool = True,
+    max_failures: int | None = None,
     say: Say | None = None,
     progress: bool | None = None,
 ) -> Result:
@@ -59,6 +60,8 @@ def minimize(
         run: a run folder to keep; one that exists already is continued, a finished one where `trials` or `budget` give
             it more. None: nothing is kept.
         default: whether the space's default configuration, where it has one, is the first trial.
+        max_failures: the search ends when so many evaluations in a row failed alike and none completed; 0: never.
+            None: 10, or as before with a `run` that exists.
         say: gets lines on what takes its time, as `print` would; None: the logger `agentopt` does, and the screen
             where progress is shown.
         progress: whether progress is shown on stderr; None: on a terminal and in a notebook.
@@ -66,7 +69,7 @@ def minimize(
     """
     wanted = objectives_of(objectives, maximize=maximize)
     task = function_task(f"{FUNCTION}{name_of(fn)}", fn, space, wanted)
-    settings: dict[str, Any] = {"trials": trials, "budget": budget}
+    settings: dict[str, Any] = {"trials": trials, "budget": budget, "max_failures": max_failures}
     settings |= {"method": method, "seed": seed, "options": options or {}, "model": model, "default": default}
     with ExitStack() as stack:
         folder = folder_of(run, stack)
