@@ -7,12 +7,14 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agentopt.errors import UsageError, unknown
+from agentopt.mistakes import mistakes
 from agentopt.process import run_command
 from agentopt.protocols import Isolation, Objective, Task
 from agentopt.space import AtLeast, Choice, Float, Int, Parameter, SearchSpace
@@ -113,14 +115,11 @@ def _file(path: Path, document: Mapping[str, Any]) -> _File:
     try:
         return _File.model_validate(document)
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        place = [str(part) for part in item["loc"] if str(part) not in {"str", "list[str]"}]
-        if item["type"] == "extra_forbidden":
-            known = _Objective.model_fields if place[0] == "objectives" else _File.model_fields
-            raise unknown(f"key in {path}:", place[-1], known) from error
-        text = str(item["msg"]).replace("Input should be", "it must be", 1)
-        given = "" if item["type"] == "missing" else f" (given {item['input']!r:.60})"
-        raise UsageError(f"{path}: {'.'.join(place)}: {text}{given}.") from error
+        mistake = mistakes(error)[0]
+        if mistake.kind == "extra_forbidden":
+            known = _Objective.model_fields if mistake.place[0] == "objectives" else _File.model_fields
+            raise unknown(f"key in {path}:", mistake.place[-1], known) from error
+        raise UsageError(f"{path}: {mistake}.") from error
 
 
 def read_space(
@@ -148,13 +147,8 @@ def _made(path: Path, place: str, kind: Any, fields: Mapping[str, Any]) -> Any:
     try:
         return kind(**fields)
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        where = ".".join([place, *(str(part) for part in item["loc"])])
-        text = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be", 1)
-        given = (
-            "" if item["type"] in {"value_error", "missing", "missing_argument"} else f" (given {item['input']!r:.60})"
-        )
-        raise UsageError(f"{path}: {where}: {text}{given}.") from error
+        mistake = mistakes(error)[0]
+        raise UsageError(f"{path}: {replace(mistake, place=(place, *mistake.place))}.") from error
 
 
 def _check_command(path: Path, file: _File, space: SearchSpace) -> None:

@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from agentopt.errors import UsageError, unknown
 from agentopt.llm.settings import ModelSettings
+from agentopt.mistakes import mistakes
 from agentopt.protocols import Isolation
 from agentopt.task import DEFAULT_TASK
 from agentopt.trial import Json
@@ -93,34 +94,26 @@ def validated(model: type[_Model], values: Mapping[str, Any], where: str) -> _Mo
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    item, *others = error.errors(include_url=False)
-    # An entry of several types has an error for each of them, whose place ends with the type.
-    types = [e for e in others if e["loc"][:-1] == item["loc"][:-1] and e["input"] is item["input"]]
-    path = [str(part) for part in (item["loc"][:-1] if types else item["loc"])]
-    place = ".".join(path)
-    if item["type"] == "extra_forbidden":
+    mistake = mistakes(error)[0]
+    path, place = mistake.place, ".".join(mistake.place)
+    if mistake.kind == "extra_forbidden":
         owner = _model_at(model, path[:-1])
         return str(unknown(f"{where}:", path[-1], owner.model_fields)).replace(":'", ": '")
-    if item["type"] == "missing":
+    if mistake.kind == "missing":
         return f"{where}: {place} is missing."
-    text = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be", 1)
-    text = ", or ".join([text, *(str(e["msg"]).removeprefix("Input should be ") for e in types)])
     if not place:  # what several entries come to together: the text names them
-        return f"{where}: {text}."
-    return f"{where}: {place} = {_shown(item['input'])} cannot be used: {text}."
+        return f"{where}: {mistake.text}."
+    given = f"{error.errors(include_url=False)[0]['input']!r:.60}"
+    return f"{where}: {place} = {given} cannot be used: {mistake.text}."
 
 
-def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
     """Returns the model that a place inside a model belongs to."""
     for part in path:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         inner = [annotation, *getattr(annotation, "__args__", ())]
         model = next((m for m in inner if isinstance(m, type) and issubclass(m, BaseModel)), model)
     return model
-
-
-def _shown(value: object) -> str:
-    return f"{value!r:.60}"
 
 
 def parse_value(text: str) -> Json:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from agentopt.errors import UsageError, unknown
 from agentopt.functions import check_function, takes_seed
+from agentopt.mistakes import mistakes
 from agentopt.outcomes import guarded
 from agentopt.paths import data_dirs
 from agentopt.protocols import Isolation, Objective, Task
@@ -304,13 +305,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def explain(error: BaseException) -> str:
-    """Returns an error in one line: pydantic's as `field: what is wrong`."""
+    """Returns an error in one line: that of settings as `kind: field: what is wrong`."""
     if isinstance(error, ValidationError):
-        parts = []
-        for item in error.errors(include_url=False):
-            place = ".".join(str(part) for part in item["loc"])
-            text = str(item["msg"]).removeprefix("Value error, ")
-            given = "" if item["type"] == "value_error" else f" (given {item['input']!r:.60})"
-            parts.append(f"{error.title}: {place + ': ' if place else ''}{text}{given}")
-        return "; ".join(parts) + "."
+        return "; ".join(f"{error.title}: {mistake}" for mistake in mistakes(error)) + "."
     return f"{type(error).__name__}: {error}"

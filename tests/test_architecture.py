@@ -45,8 +45,8 @@ MAY_IMPORT = {
     room: set(known.split())
     for room, known in {
         "code": "llm space trial",
-        "command": "errors process protocols space task trial",
-        "config": "errors llm protocols task trial",
+        "command": "errors mistakes process protocols space task trial",
+        "config": "errors llm mistakes protocols task trial",
         "errors": "",
         "executors": "outcomes protocols streams task trial",
         "functions": "errors",
@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "llm": "errors ledger paths prompts space task trial",
         "lm": "code command errors llm outcomes paths protocols sandbox space task trial",
         "log": "errors",
+        "mistakes": "",
         "optimizers": "code errors llm pareto partition prompts protocols space trial",
         "outcomes": "protocols trial",
         "pareto": "",
@@ -74,7 +75,7 @@ MAY_IMPORT = {
         "suites": "errors",
         "surrogate": "errors journal protocols space task trial",
         "tables": "errors pareto protocols space task trial",
-        "task": "command errors functions lm outcomes paths protocols space trial",
+        "task": "command errors functions lm mistakes outcomes paths protocols space trial",
         "trial": "",
     }.items()
 }

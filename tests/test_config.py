@@ -90,9 +90,9 @@ def test_none_is_read_where_a_field_may_be_none():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": 1}, "toy: size = 1 cannot be used: it must be greater than or equal to 2."),
+        ({"size": 1}, "toy: size = 1 cannot be used: it must be 2 or more."),
         ({"sise": 1}, "Unknown toy: 'sise'. Did you mean 'size'? Known: kind, size."),
-        ({"kind": 3}, "toy: kind = 3 cannot be used: it must be a valid string."),
+        ({"kind": 3}, "toy: kind = 3 cannot be used: it must be a text."),
     ],
 )
 def test_one_line_says_what_is_wrong_and_what_is_allowed(values, message):

@@ -88,7 +88,7 @@ def test_a_folder_is_a_task_and_the_users_own_wins(here):
 
 BAD_FILES = {
     "low": ("space = [Float('x', 2, 1)]", "Float 'x': low (2) must be below high (1)"),
-    "field": ("space = [Float('x', 0, 'high')]", "Float: high: Input should be a valid number"),
+    "field": ("space = [Float('x', 0, 'high')]", "Float: high: it must be a number"),
     "typo": ("space = [Float('x', 0, 1, defualt=0)]", "defualt"),
     "twice": (
         "space = [Float('x', 0, 1), Int('x', 0, 1)]",

@@ -15,7 +15,7 @@ from agentopt.space import SearchSpace
 from agentopt.surrogate.fit import fit_surrogate
 from agentopt.surrogate.rows import read_source
 from agentopt.surrogate.validate import cross_validate
-from agentopt.task import load_task
+from agentopt.task import explain, load_task
 from agentopt.trial import Json
 
 
@@ -67,7 +67,7 @@ def _read_space(path: Path) -> SearchSpace:
     try:
         return SearchSpace.from_json(_read_object(path))
     except ValidationError as error:
-        raise UsageError(f"{path} is not a search space: {error}") from error
+        raise UsageError(f"{path} is not a search space: {explain(error)}") from error
 
 
 def _read_formulas(path: Path) -> dict[str, str]:
