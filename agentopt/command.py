@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agentopt.errors import UsageError, unknown
 from agentopt.mistakes import mistakes
+from agentopt.objectives import named
 from agentopt.process import run_command
 from agentopt.protocols import Isolation, Objective, Task
 from agentopt.space import AtLeast, Choice, Float, Int, Parameter, SearchSpace
@@ -104,6 +105,8 @@ def load_command_task(path: Path, options: Mapping[str, Any]) -> Task:
     file = _file(path, document)
     space = read_space(path, file.space, file.repairs)
     _check_command(path, file, space)
+    for objective in file.objectives:
+        named(objective.name, str(path))
     task = CommandTask(path.resolve().parent.name, path.resolve().parent, file, space)
     names = [objective.name for objective in task.objectives]
     if len(set(names)) < len(names):
@@ -112,6 +115,8 @@ def load_command_task(path: Path, options: Mapping[str, Any]) -> Task:
 
 
 def _file(path: Path, document: Mapping[str, Any]) -> _File:
+    if isinstance(alone := document.get("objectives"), str):
+        document = {**document, "objectives": [named(alone, str(path))]}
     try:
         return _File.model_validate(document)
     except ValidationError as error:

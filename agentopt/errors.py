@@ -45,10 +45,11 @@ class OutOfTime(RunError):
     """The run's time budget was spent while the optimizer waited for a language model."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Returns the error for a name that is not known, with the nearest one that is."""
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
+    """Returns the error for a name that is not known, with the nearest one that is, and `where` it was looked for."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names) if names else "none"
-    return UsageError(f"Unknown {kind} {name!r}.{hint} Known: {listed}.")
+    place = f" in {where}" if where else ""
+    return UsageError(f"Unknown {kind} {name!r}{place}.{hint} Known: {listed}.")

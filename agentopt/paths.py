@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -14,6 +15,11 @@ def cache_dir(*parts: str) -> Path:
     if root is None:
         root = str(Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "agentopt")
     return Path(root).joinpath(*parts)
+
+
+def own_python(*arguments: str) -> list[str]:
+    """Returns a command of this Python that finds no modules in the working directory: it may hold a `types.py`."""
+    return [sys.executable, "-P", *arguments]
 
 
 def data_dirs(kind: str) -> list[Path]:

@@ -76,7 +76,8 @@ def find_run(given: str, runs_dir: Path) -> Path:
             raise UsageError(f"{given} is a comparison of many runs: agentopt list runs {given} has their names.")
     if Path(given).is_dir():
         raise UsageError(f"{given} is not a run folder: it has no {JOURNAL}.")
-    raise unknown("run", given, plain_runs(runs_dir))
+    where = f"{runs_dir.resolve()}{'' if runs_dir.is_dir() else ', which is no folder: --runs-dir names another'}"
+    raise unknown("run", given, plain_runs(runs_dir), where)
 
 
 def find_runs(given: str, runs_dir: Path) -> list[Path]:

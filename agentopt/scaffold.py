@@ -11,7 +11,7 @@ from agentopt.errors import UsageError
 from agentopt.executors.inline import InlineExecutor
 from agentopt.executors.local import LocalExecutor
 from agentopt.protocols import Done, Executor, Job, Task
-from agentopt.task import load_task
+from agentopt.task import load_task, task_folders, task_names
 from agentopt.trial import Json, Outcome, Params, Status
 
 TASK = '''"""{name}: say here what is optimized and why; methods that ask a language model show it this text."""
@@ -70,6 +70,8 @@ def new_folder(name: str, tasks: Path = Path("tasks")) -> Path:
         raise UsageError(f"{name!r} cannot be a task's name: letters, digits, '.', '_' and '-' only.")
     if (tasks / name).exists():
         raise UsageError(f"{tasks / name} exists already; choose another name.")
+    if name in {*task_folders(), *task_names()}:
+        raise UsageError(f"There is a task {name}, which {tasks / name} would hide; choose another name.")
     return tasks / name
 
 

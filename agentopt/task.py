@@ -7,11 +7,11 @@ import importlib.util
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from agentopt.errors import UsageError, unknown
+from agentopt.errors import AgentoptError, UsageError, unknown
 from agentopt.functions import check_function, takes_seed
 from agentopt.mistakes import mistakes
+from agentopt.objectives import as_objectives
 from agentopt.outcomes import guarded
 from agentopt.paths import data_dirs
 from agentopt.protocols import Isolation, Objective, Task
@@ -129,8 +130,20 @@ def load_task(name: str, **options: Any) -> Task:
         return _from_folder(name, found[0], found[1], options)
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
-            return _call_factory(name, entry.load(), "", options)
+            return _call_factory(name, _loaded(entry), "", options)
+    if "/" in name or name.endswith((".py", ".toml")):
+        wrong = f"{name} holds no task.toml or task.py" if Path(name).exists() else f"No such file: {name}"
+        raise UsageError(f"{wrong}. A task is a file my.py, a folder, or a name of `agentopt list tasks`.")
     raise unknown("task", name, task_names())
+
+
+def _loaded(entry: EntryPoint) -> Callable[..., Task]:
+    """Returns what a plug-in offers under a name; raises UsageError where it cannot be loaded."""
+    try:
+        factory: Callable[..., Task] = entry.load()
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"The plug-in {entry.name} ({entry.value}) cannot be loaded: {explain(error)}") from error
+    return factory
 
 
 def task_folders() -> dict[str, Path]:
@@ -201,9 +214,14 @@ def _call_factory(name: str, factory: Callable[..., Task], variant: str, options
         raise unknown("task", name, task_names())
     extra = {"variant": variant} if "variant" in inspect.signature(factory).parameters else {}
     try:
-        return factory(**extra, **options)
-    except (ValidationError, ValueError) as error:
+        task = factory(**extra, **options)
+    except AgentoptError:
+        raise
+    except Exception as error:
         raise UsageError(f"Task {name}: {explain(error)}") from error
+    if not all(hasattr(task, part) for part in ("space", "objectives", "evaluate", "describe")):
+        raise UsageError(f"Task {name}: {task!r:.60} was made, which is no task.")
+    return task
 
 
 def _from_module(name: str, module: ModuleType, attribute: str, options: Mapping[str, Any]) -> Task:
@@ -244,23 +262,6 @@ def _check_module(module: ModuleType, where: str) -> None:
         raise UsageError(f"{where}: isolation: it must be 'inline' or 'process' (given {isolation!r:.60}).")
     if getattr(module, "repair", None) is not None and not callable(module.repair):
         raise UsageError(f"{where}: repair: it must be a function of the parameters (given {module.repair!r:.60}).")
-
-
-def as_objectives(given: Iterable[Objective | str] | None, where: str) -> tuple[Objective, ...]:
-    """Returns the objectives that a module states: `Objective`s or names to be minimised; else `value`."""
-    if given is None:
-        return (Objective(),)
-    objectives = []
-    if not isinstance(given, Iterable | Objective):
-        raise UsageError(f"{where}: objectives: it must be a list of Objectives or names (given {given!r:.60}).")
-    for item in [given] if isinstance(given, (str, Objective)) else given:
-        if not isinstance(item, (str, Objective)):
-            raise UsageError(f"{where}: objectives: {item!r:.80} is neither an Objective nor a name.")
-        objectives.append(Objective(item) if isinstance(item, str) else item)
-    names = [objective.name for objective in objectives]
-    if not objectives or len(set(names)) < len(names):
-        raise UsageError(f"{where}: objectives: one or more with different names are needed, not {names}.")
-    return tuple(objectives)
 
 
 def import_code(head: str) -> ModuleType:

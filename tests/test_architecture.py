@@ -45,10 +45,10 @@ MAY_IMPORT = {
     room: set(known.split())
     for room, known in {
         "code": "llm space trial",
-        "command": "errors mistakes process protocols space task trial",
+        "command": "errors mistakes objectives process protocols space task trial",
         "config": "errors llm mistakes protocols task trial",
         "errors": "",
-        "executors": "outcomes protocols streams task trial",
+        "executors": "outcomes paths protocols streams task trial",
         "functions": "errors",
         "journal": "errors log trial",
         "ledger": "log",
@@ -56,6 +56,7 @@ MAY_IMPORT = {
         "lm": "code command errors llm outcomes paths protocols sandbox space task trial",
         "log": "errors",
         "mistakes": "",
+        "objectives": "errors protocols",
         "optimizers": "code errors llm pareto partition prompts protocols space trial",
         "outcomes": "protocols trial",
         "pareto": "",
@@ -75,7 +76,7 @@ MAY_IMPORT = {
         "suites": "errors",
         "surrogate": "errors journal protocols space task trial",
         "tables": "errors pareto protocols space task trial",
-        "task": "command errors functions lm mistakes outcomes paths protocols space trial",
+        "task": "command errors functions lm mistakes objectives outcomes paths protocols space trial",
         "trial": "",
     }.items()
 }

