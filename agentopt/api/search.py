@@ -16,6 +16,7 @@ from agentopt.progress import watcher_of
 from agentopt.protocols import FUNCTION, Objective
 from agentopt.report.load import best_of
 from agentopt.study import Stop
+from agentopt.task import FunctionTask
 
 
 def minimize(
@@ -47,10 +48,8 @@ def minimize(
             `objectives`: a number for each in their order, or a mapping with their names.
         space: the parameters.
         method: a name of `agentopt list methods`.
-        trials: how many evaluations; 100 where neither this nor `budget` is given. With a `run` that exists, those that
-            it has made are among them, and None is as before.
-        budget: wall seconds, or a text such as "30m"; an evaluation that is under way then is finished. With a `run`
-            that exists it counts as `trials` does.
+        trials: how many evaluations; 100 where neither this nor `budget` is given.
+        budget: wall seconds, or a text such as "30m"; an evaluation that is under way then is finished.
         seed: all randomness of the search comes from it.
         options: the method's options, see `agentopt show METHOD`.
         model: for methods that ask a language model: its name, or settings.
@@ -58,7 +57,7 @@ def minimize(
         objectives: what is optimized, where it is more than one number or has a name; `front` of the result is what
             several come to.
         run: a run folder to keep; one that exists already is continued, a finished one where `trials` or `budget` give
-            it more. None: nothing is kept.
+            it more. They count all that it has made and spent; None is as before. Without `run` nothing is kept.
         default: whether the space's default configuration, where it has one, is the first trial.
         max_failures: the search ends when so many evaluations in a row failed alike and none completed; 0: never.
             None: 10, or as before with a `run` that exists.
@@ -71,12 +70,18 @@ def minimize(
     task = function_task(f"{FUNCTION}{name_of(fn)}", fn, space, wanted)
     settings: dict[str, Any] = {"trials": trials, "budget": budget, "max_failures": max_failures}
     settings |= {"method": method, "seed": seed, "options": options or {}, "model": model, "default": default}
+    return _search(task, settings, run, say, progress=progress)
+
+
+def _search(
+    task: FunctionTask, settings: Mapping[str, Any], run: str | Path | None, say: Say | None, *, progress: bool | None
+) -> Result:
     with ExitStack() as stack:
         folder = folder_of(run, stack)
         watcher = stack.enter_context(watcher_of(folder, shown=progress))
         opened = open_function_run(task, settings, folder, stack, say or telling(watcher), watch=watcher)
         stop, history = opened.execute(), opened.study.history
-    best, kept = best_of(history.trials, wanted), None if run is None else folder
+    best, kept = best_of(history.trials, task.objectives), None if run is None else folder
     if stop is Stop.INTERRUPTED and best is None:
         raise KeyboardInterrupt
-    return Result(best, tuple(history.trials), kept, wanted, stop, history.elapsed)
+    return Result(best, tuple(history.trials), kept, task.objectives, stop, history.elapsed)
