@@ -58,23 +58,21 @@ def compare(runs_dir: Path, name: str | None, *, workers: int | None, as_json: b
     again finishes what is missing. Under its --name a comparison takes more methods, tasks and seeds; what is not given
     again stays as it was.
     """
-    from agentopt.compare.design import default_name
+    from agentopt.compare.design import default_name, with_model
     from agentopt.compare.plan import joined, planned
     from agentopt.compare.run import planned_cells, run_comparison
     from agentopt.report.comparison.family import promise
 
-    design = _design(None if name is None else planned(runs_dir / name), **flags)
-    folder = runs_dir / (name or default_name(design))
+    folder = runs_dir / (name or default_name(_design(None, **flags)))
     there = planned(folder)
-    if there is not None and flags["family"] is None:
-        design = replace(design, family=there.family)
-    whole = design if there is None else joined(there, design, folder)
+    design = _design(there, **flags)
+    whole = with_model(design, say) if there is None else joined(there, design, folder)
     workers = workers or len(os.sched_getaffinity(0))
     say(f"{len(planned_cells(whole, folder))} runs, {workers} at a time: {folder}")
     if len(whole.methods) > 1:
         say(promise(whole.contenders, whole.family, tasks=len(whole.tasks), seeds=len(whole.seeds)))
     with signals():
-        failed = run_comparison(design, folder, workers=workers, say=say, watch=_line)
+        failed = run_comparison(whole, folder, workers=workers, say=say, watch=_line)
     _conclude(folder, as_json=as_json)
     if failed:
         lines = "\n".join(failed[:_QUICK])

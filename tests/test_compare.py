@@ -28,11 +28,13 @@ from agentopt.compare.design import (
     enough_seeds,
     parse_seeds,
     with_controls,
+    with_model,
 )
 from agentopt.compare.plan import joined, planned
 from agentopt.compare.run import by_server, planned_cells, run_comparison
 from agentopt.errors import JournalError, UsageError
 from agentopt.journal import read_history
+from agentopt.llm.models import default_model
 from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.family import Family, controls_of, family_pairs, promise
 from agentopt.report.comparison.folder import load_comparison, safe_name
@@ -319,6 +321,19 @@ def test_two_models_can_be_compared_and_share_their_controls(tmp_path):
     assert family_pairs(design.contenders, Family.FIRST) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
     with pytest.raises(UsageError, match=r"cmaes\[model=a\] asks no language model"):
         checked(comparison("cmaes[model=a]"))
+
+
+def test_the_default_model_is_written_down(monkeypatch):
+    """Another one may be the default when the comparison goes on."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = []
+    design = checked(comparison("llm", "random"))
+    found = with_model(replace(design, model={"temperature": 0.2}), said.append)
+    assert found.model == {"temperature": 0.2, "name": default_model()}
+    assert said == [f"No --model was given: using {default_model()}."]
+    assert default_name(design) == default_name(comparison("llm", "random")), "the folder is named by what was typed"
+    for named in (comparison("llm[model=a]"), comparison("random"), comparison("llm", model={"name": "b"})):
+        assert with_model(checked(named), said.append).model == named.model
 
 
 def test_one_model_is_served_at_a_time_and_seeds_stay_in_order(tmp_path):

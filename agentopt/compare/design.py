@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agentopt import build
 from agentopt.config import parse_pairs
 from agentopt.errors import UsageError
+from agentopt.llm.models import default_model
 from agentopt.optimizers import load_method
 from agentopt.report.comparison.cells import Method
 from agentopt.report.comparison.family import Family, family_pairs, seeds_needed
@@ -170,6 +171,18 @@ def checked(design: Design) -> Design:
             for item in design.methods[1:]:
                 build.plan(design.settings(item, task, 0), where=item.label)
     return replace(design, methods=methods)
+
+
+def with_model(design: Design, say: Callable[[str], None]) -> Design:
+    """Returns the design with the default model written down, where a method asks one and none is named.
+
+    So runs that are added later, or elsewhere, ask the same model.
+    """
+    if "name" in (design.model or {}) or not any(item.asks and item.model is None for item in design.methods):
+        return design
+    name = default_model()
+    say(f"No --model was given: using {name}.")
+    return replace(design, model={**(design.model or {}), "name": name})
 
 
 def _check_folders(names: Sequence[str]) -> None:
