@@ -148,19 +148,27 @@ def _models() -> None:
 
 @cli.command()
 @click.argument("model")
-def serve(model: str) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Of the server. [default: any that is free]")
+@click.option(
+    "--context", type=click.IntRange(256), help="Prompt and reply together, in tokens. [default: as for runs]"
+)
+def serve(model: str, port: int | None, context: int | None) -> None:
     """Keeps a server for MODEL running, which runs on this machine then use; Ctrl-C ends it."""
     import signal
 
     from agentopt.cli import signals
     from agentopt.llm.models import pull
-    from agentopt.llm.vllm import ensure_server
+    from agentopt.llm.vllm import ServerOptions, ensure_server
     from agentopt.paths import cache_dir
 
     local = pull(model, say)
     log = cache_dir("logs", f"{local.served_name.replace('/', '--')}.log")
-    say(f"Starting the server; its log is {log}.")
-    with signals(), ensure_server(local, log=log) as server:
+    options = ServerOptions(context=context or ServerOptions.context, port=port)
+    with signals(), ensure_server(local, log=log, options=options, say=say) as server:
+        if port not in (None, server.port):
+            raise UsageError(
+                f"{local.name} is served on port {server.port} already: end that server, or leave --port out."
+            )
         show(f"{local.name} is served at {server.base_url} as {server.served_name} ({server.engine}). Ctrl-C ends it.")
         signal.pause()
 

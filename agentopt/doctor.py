@@ -88,16 +88,12 @@ def _models() -> list[Finding]:
 
 
 def _servers() -> list[Finding]:
-    from agentopt.llm.supervise import read_record
+    from agentopt.llm.supervise import running
 
-    findings = []
-    folder = cache_dir("servers")
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        record = read_record(path.stem)
-        if record is not None and record.alive():
-            text = f"{record.served_name} on port {record.port}, process {record.supervisor}, log {record.log}"
-            findings.append(Finding("model server", "note", text))
-    return findings
+    return [
+        Finding("model server", "note", f"{record}, process {record.supervisor}, log {record.log}")
+        for record in running()
+    ]
 
 
 def _sklearn() -> Finding:

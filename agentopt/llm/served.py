@@ -15,8 +15,7 @@ from agentopt.llm.vllm import Server, ServerOptions, ensure_server
 def start_server(settings: ModelSettings, folder: Path, say: Callable[[str], None]) -> Server:
     """Returns a running server for the model, fetched and started where that is needed; its log is in `folder`."""
     model, log = pull(settings.name, say), folder / "vllm.log"
-    say(f"Starting vLLM with {model.name} (log: {log}) ...")
-    return ensure_server(model, log=log, options=ServerOptions(context=settings.context))
+    return ensure_server(model, log=log, options=ServerOptions(context=settings.context), say=say)
 
 
 class ServedBackend(OpenAIBackend):

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -45,6 +46,13 @@ class Record:
     supervisor_started: float = 0.0
     server: int = 0
     server_started: float = 0.0
+    context: int | None = None
+    """The tokens of prompt and reply that were asked for; None in notes that do not say it."""
+
+    def __str__(self) -> str:
+        """Returns `the server of qwen-0.8b on port 8123 (started 14:02)`; the time is that of this machine's clock."""
+        started = datetime.fromtimestamp(self.supervisor_started).astimezone()
+        return f"the server of {self.served_name} on port {self.port} (started {started:%H:%M})"
 
     def alive(self) -> bool:
         """Says whether the supervisor and the server's first process both run."""
@@ -67,6 +75,25 @@ def read_record(key: str) -> Record | None:
         return Record(**json.loads(state_file(key).read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def running() -> list[Record]:
+    """Returns the notes of all servers that run."""
+    folder = cache_dir("servers")
+    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    return [record for path in paths if (record := read_record(path.stem)) is not None and record.alive()]
+
+
+def why_start(key: str, served_name: str, context: int, found: Record | None) -> str:
+    """Returns why a server must be started; `found` is the note of one with the same options that is of no use."""
+    if found is not None:
+        return "the last one ended" if not found.alive() else f"{found} does not answer"
+    others = [record for record in running() if record.served_name == served_name and record.key != key]
+    if not others:
+        return "none is running"
+    if others[0].context not in (None, context):
+        return f"{others[0]} has a context of {others[0].context} tokens, not {context}"
+    return f"{others[0]} has other settings"
 
 
 def lock_users(key: str, *, alone: bool) -> int | None:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -17,10 +16,10 @@ from types import TracebackType
 from typing import Self
 
 from agentopt.errors import ModelUnavailable
-from agentopt.llm.launch import Launch, ServerOptions, plan
-from agentopt.llm.models import LocalModel
+from agentopt.llm.launch import Launch, ServerOptions, plan, port_for
+from agentopt.llm.models import LocalModel, Progress, quiet
 from agentopt.llm.serverlog import why_not_ready
-from agentopt.llm.supervise import Record, end_server, lock_users, read_record, state_file
+from agentopt.llm.supervise import Record, end_server, lock_users, read_record, state_file, why_start
 from agentopt.paths import cache_dir, own_python
 
 __all__ = ["Server", "ServerOptions", "ensure_server"]
@@ -39,9 +38,10 @@ class Server:
     (`reused`) stays as long as that process does.
     """
 
-    def __init__(self, model: LocalModel, log: Path, options: ServerOptions) -> None:
+    def __init__(self, model: LocalModel, log: Path, options: ServerOptions, say: Progress = quiet) -> None:
         self.model = model
         self.log = log
+        self._say = say
         self.reused = False
         self._options = options
         self._key = _key(model, options)
@@ -53,6 +53,11 @@ class Server:
     def base_url(self) -> str:
         """The address for an OpenAI client."""
         return f"{self._root}/v1"
+
+    @property
+    def port(self) -> int:
+        """The port on this machine."""
+        return self._running.port
 
     @property
     def served_name(self) -> str:
@@ -151,8 +156,11 @@ class Server:
                 found = read_record(self._key)
                 if found is not None:
                     if found.alive() and self._adopt(found):
+                        self._say(f"Using {found}.")
                         return
                     end_server(found)
+                why = why_start(self._key, self.model.served_name, self._options.context, found)
+                self._say(f"Starting a server for {self.model.name}: {why} (log: {self.log}) ...")
                 self._start(None)
             except BaseException:
                 self.stop()
@@ -170,12 +178,13 @@ class Server:
         return False
 
     def _start(self, port: int | None) -> None:
-        port = port if port is not None and _is_free(port) else _free_port()
+        port = port_for(self._options, port)
         launch = plan(self.model, port, self._options)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         begin = self.log.stat().st_size if self.log.exists() else 0
         deadline = time.monotonic() + self._options.start_seconds
-        supervisor = _spawn(self._key, self.model, port, launch, self.log)
+        note = {"key": self._key, "port": port, "served_name": self.model.served_name, "context": self._options.context}
+        supervisor = _spawn(note, launch, self.log)
         self._record, self.reused = None, False
         try:
             while self._record is None:
@@ -216,9 +225,14 @@ class Server:
         raise ModelUnavailable(why_not_ready(f"The server for {self.model.name} {what}", log, begin))
 
 
-def ensure_server(model: LocalModel, *, log: Path, options: ServerOptions | None = None) -> Server:
-    """Returns a server for the model that answers: one that runs already with the same options, or a new one."""
-    server = Server(model, log, options or ServerOptions())
+def ensure_server(
+    model: LocalModel, *, log: Path, options: ServerOptions | None = None, say: Progress = quiet
+) -> Server:
+    """Returns a server for the model that answers: one that runs already with the same options, or a new one.
+
+    `say` is told which of the two, and why.
+    """
+    server = Server(model, log, options or ServerOptions(), say)
     server._open()  # noqa: SLF001 - the only way to make one that runs
     return server
 
@@ -234,8 +248,8 @@ def parse_metrics(text: str) -> dict[str, float]:
 
 
 def _key(model: LocalModel, options: ServerOptions) -> str:
-    """Returns the name of a server's files: equal for equal models and options, whatever the patience."""
-    chosen = {name: value for name, value in asdict(options).items() if name != "start_seconds"}
+    """Returns the name of a server's files: equal for equal models and options, whatever the patience and the port."""
+    chosen = {name: value for name, value in asdict(options).items() if name not in ("start_seconds", "port")}
     digest = hashlib.sha256(json.dumps([str(model.path), model.served_name, chosen]).encode()).hexdigest()
     return f"{model.served_name.replace('/', '--')}-{digest[:12]}"
 
@@ -267,8 +281,7 @@ def _join_users(key: str) -> int:
     raise ModelUnavailable(f"The former server does not end; its processes are noted in {state_file(key)}.")
 
 
-def _spawn(key: str, model: LocalModel, port: int, launch: Launch, log: Path) -> subprocess.Popen[bytes]:
-    note = {"key": key, "port": port, "served_name": model.served_name}
+def _spawn(note: dict[str, object], launch: Launch, log: Path) -> subprocess.Popen[bytes]:
     note |= {"engine": launch.engine, "device": launch.device, "log": str(log)}
     spec = json.dumps({"note": note, "command": launch.command})
     with log.open("ab") as out:
@@ -280,19 +293,3 @@ def _spawn(key: str, model: LocalModel, port: int, launch: Launch, log: Path) ->
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -330,3 +331,26 @@ def test_real_dead_engine_is_seen_and_replaced(
     assert note is not None
     end_server(note)  # a run that has joined since starts a real one
     assert not doomed_model.check()
+
+
+def test_what_is_used_or_started_is_said_and_why(model: LocalModel) -> None:
+    said: list[str] = []
+    log, wide = model.path.parent / "log", ServerOptions(command=FAKE, context=1024)
+    with ensure_server(model, log=log, options=OPTIONS, say=said.append) as one:
+        with ensure_server(model, log=log, options=OPTIONS, say=said.append) as two:
+            assert two.port == (port := one.port)
+        with ensure_server(model, log=log, options=wide, say=said.append) as other:
+            assert other.port != one.port
+    first, second, third = said
+    assert first == f"Starting a server for tiny: none is running (log: {log}) ..."
+    assert re.fullmatch(rf"Using the server of tiny on port {port} \(started \d\d:\d\d\)\.", second)
+    assert re.search(r"the server of tiny on port \d+ \(started .*\) has a context of 8192 tokens, not 1024", third)
+
+
+def test_a_server_has_the_port_that_was_asked_for_and_runs_find_it(model: LocalModel) -> None:
+    port = launch.port_for(ServerOptions())
+    asked = ServerOptions(command=FAKE, start_seconds=30, port=port)
+    with ensure_server(model, log=model.path / "log", options=asked) as server, open_server(model) as run:
+        assert (server.port, run.port, run.reused) == (port, port, True)
+        with pytest.raises(UsageError, match=f"Port {port} is in use: choose another --port"):
+            launch.port_for(asked)
