@@ -1,11 +1,20 @@
 """Fixtures that several test folders share, and hypothesis without deadlines: the machines are shared."""
 
 import os
+import shutil
+from pathlib import Path
 
 from hypothesis import settings
 
 # Two workers with a thread for each core would wait for each other; it is read when torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Journals and ledgers wait for the disk at each record: for nothing, where a test throws them away. So the folders of
+# tests lie in memory, where there is plenty of it.
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 << 30
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 pytest_plugins = ["conftest_served"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cma
 import numpy as np
 import pytest
+from suite_tables import FIRST
 
 from agentopt import tables
 from agentopt.errors import UsageError
@@ -84,7 +85,9 @@ def test_the_space_is_the_tables_own(name):
 
 
 @needs_tables
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.thorough) for name in TABLES]
+)
 def test_the_known_values_are_those_of_the_table(name):
     table, known = _table(name)
     try:

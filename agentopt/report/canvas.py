@@ -72,6 +72,6 @@ def write_figure(figure: Figure, folder: Path, name: str, kinds: Sequence[str] =
     for kind in kinds:
         path = folder / f"{name}.{kind}"
         figure.savefig(path, dpi=150, metadata=_METADATA[kind])
-        figure.set_layout_engine("none")  # the layout that the first file was given holds for the other
+        figure.set_layout_engine(None)  # the layout that the first file was given holds for the other
         paths.append(path)
     return paths

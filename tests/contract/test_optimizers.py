@@ -58,7 +58,9 @@ def _problems(name, given):
 
 
 def _marks(name, given, problem):
-    """Leaves to `make test-all` the slowest methods on the problems that say the least of them."""
+    """Leaves to `make test-all` what says the least: the slowest methods on some problems, options on a second one."""
+    if given != QUICK.get(name, {}):
+        return pytest.mark.thorough if problem == "choices" else ()
     slow = problem not in ("mixed", "repairs") if (name, given) == ("nevergrad", {}) else problem == "grids"
     return pytest.mark.thorough if slow and name in ("nevergrad", *QUICK) else ()
 

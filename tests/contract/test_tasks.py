@@ -3,6 +3,7 @@ from functools import partial
 
 import pytest
 from hwgpt_data import MISSING, hwgpt_folder
+from suite_tables import FIRST
 
 from agentopt.problems.hwgpt_nets import VARIABLE
 from agentopt.sandbox import Tier, why_not
@@ -22,8 +23,6 @@ NEEDED = {
 """The package that a task or a family of tasks needs."""
 SHORT = {"nanolm": {"train_budget": "4k tokens"}}
 """Options that make an expensive task cheap; one configuration shows that it can be repeated."""
-FIRST = ("hpolib-slice", "hpobench-car", "nb201-cifar10")
-"""One table of each suite: the others are read by the same code, and their best rows by `tests/test_suites.py`."""
 
 
 def _marks(name, check):
