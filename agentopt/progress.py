@@ -19,6 +19,7 @@ from agentopt.journal import History
 from agentopt.ledger import FILE as LEDGER
 from agentopt.ledger import read_ledger
 from agentopt.protocols import Objective, minimised
+from agentopt.report.foreign import visible
 from agentopt.report.fronts import Growth
 from agentopt.report.keeping import new_keeper
 from agentopt.report.spent import cut_text, duration
@@ -68,13 +69,15 @@ class Watcher:
         widgets = self._console.is_jupyter and find_spec("ipywidgets") is not None  # which a bar needs in a notebook
         if (self._console.is_terminal or widgets) and not self.quiet:
             self._live = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=12),
-                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+                TextColumn("{task.fields[count]}"),
                 TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
                 TextColumn("left", style="dim"),
                 TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
-                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+                TextColumn(
+                    "{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+                ),
                 console=self._console,
                 transient=True,
             )
@@ -129,8 +132,10 @@ class Watcher:
         total, done, unit = (seconds, history.elapsed, "s") if by_time else (trials, len(history.trials), "trials")
         if self._bar is None:
             self._live.start()
-            self._bar = self._live.add_task(str(history.header["method"]), total=total, unit=unit, state="")
-        self._live.update(self._bar, total=total, completed=min(done, total or done), unit=unit, state=self._state())
+            self._bar = self._live.add_task(visible(str(history.header["method"])), total=total, count="", state="")
+        done = min(done, total or done)
+        count = f"{done:.0f}{'' if total is None else f'/{total:.0f}'} {unit}"
+        self._live.update(self._bar, total=total, completed=done, count=count, state=self._state())
 
     def _print(self, history: History) -> None:
         now = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 import logging
+import re
 import sys
 
 import pytest
@@ -88,3 +89,49 @@ def test_what_takes_its_time_is_told_to_the_logger_by_default(caplog, capsys, mo
     said: list[str] = []
     AskTell([Float("x", 0, 1)], "llm", say=said.append, **given).close()
     assert len(said) == 1
+
+
+def history_of(trials, seconds=None, *, method="random", done=3):
+    objective = {"name": "value", "direction": "minimize", "reference": None}
+    history = History({"objectives": [objective], "budget": {"trials": trials, "seconds": seconds}, "method": method})
+    history.trials += [trial(n, None if n == 1 else 5.0 - n) for n in range(done)]
+    history.elapsed = 4.0
+    return history
+
+
+def live(tmp_path, *histories):
+    """Returns the text of the last bar that a terminal showed, and everything that was written to it."""
+    screen = io.StringIO()
+    with Watcher(Console(file=screen, width=120, force_terminal=True), tmp_path) as watcher:
+        for history in histories:
+            watcher(history)
+        watcher.say("a line of its own")
+    text = screen.getvalue()
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.replace("\x1b[2K", "\n")), text
+
+
+@pytest.mark.parametrize(
+    ("budget", "count"),
+    [((9, None), "3/9 trials"), ((None, 60.0), "4/60 s"), ((9, 5.0), "4/5 s"), ((None, None), "3 trials")],
+)
+def test_a_live_bar_shows_how_far_a_run_is(tmp_path, budget, count):
+    plain, _ = live(tmp_path, history_of(*budget, done=1), history_of(*budget))
+    (bar, *_) = [line for line in reversed(plain.splitlines()) if "best" in line]
+    assert bar.startswith("random ")
+    assert f" {count} " in bar
+    assert "best 3  (2 complete, 1 oom)" in bar
+    assert "a line of its own" in plain
+
+
+def test_a_live_bar_is_gone_at_the_end_and_takes_no_text_for_its_own_markup(tmp_path):
+    plain, text = live(tmp_path, history_of(9, method="my[bold].py:\x1b]0;x\x07Method"))
+    assert "my[bold].py:<U+001B>]0;x<U+0007>Method" in plain
+    assert "\x1b]0;" not in text
+    assert text.endswith("\x1b[1A\x1b[2K")
+
+
+def test_a_live_bar_of_a_quiet_run_is_none(tmp_path):
+    screen = io.StringIO()
+    with Watcher(Console(file=screen, width=120, force_terminal=True), tmp_path, quiet=True) as watcher:
+        watcher(history_of(9))
+    assert screen.getvalue() == ""

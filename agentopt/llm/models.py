@@ -248,7 +248,9 @@ def _download(spec: ModelSpec, progress: Progress) -> None:
     try:
         snapshot_download(spec.hub_id, ignore_patterns=["*.gguf", "*.onnx", "original/*", "*.pth"], etag_timeout=10)
     except Exception as error:  # the client raises its own, httpx's and OSError's classes; all mean: not here
-        raise ModelUnavailable(f"{spec.hub_id} could not be downloaded from the hub: {error}") from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]  # what follows is general advice
+        why = " ".join(lines[:2]) or type(error).__name__
+        raise ModelUnavailable(f"{spec.hub_id} could not be downloaded from the hub: {why}") from error
 
 
 def _available_here() -> str:

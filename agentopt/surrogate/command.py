@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from agentopt.errors import UsageError
 from agentopt.space import SearchSpace
-from agentopt.surrogate.fit import fit_surrogate
+from agentopt.surrogate.fit import FEWEST, fit_surrogate
 from agentopt.surrogate.rows import read_source
 from agentopt.surrogate.validate import cross_validate
 from agentopt.task import explain, load_task
@@ -46,6 +47,7 @@ def fit_file(
         raise UsageError(f"{trials} does not say what the parameters are: add --task NAME or --space FILE.")
     formulas = {} if derived is None else _read_formulas(derived)
     figures: dict[str, Json] = {}
+    _check_enough(trials, sum(row.complete for row in source.rows), folds)
     model = fit_surrogate(source, space=known, derived=formulas, seed=seed)
     if folds > 1:
         found = cross_validate(source, space=known, derived=formulas, below=below, folds=folds, repeats=1, seed=seed)
@@ -61,6 +63,16 @@ def fit_file(
         "complete": fit["complete"],
         "figures": figures,
     }
+
+
+def _check_enough(trials: Path, complete: int, folds: int) -> None:
+    """Raises UsageError where there are too few complete trials for a fit, or for that of each part of the folds."""
+    needed = FEWEST if folds < 2 else math.ceil(FEWEST * folds / (folds - 1))
+    if complete >= needed:
+        return
+    why = "" if folds < 2 else f": each of the {folds} folds is predicted from the others, which need {FEWEST}"
+    fix = f" With --folds 0, which says nothing of its quality, {FEWEST} are enough." if folds > 1 else ""
+    raise UsageError(f"{trials} has {complete} complete trials, and a surrogate needs {needed} or more{why}.{fix}")
 
 
 def _read_space(path: Path) -> SearchSpace:

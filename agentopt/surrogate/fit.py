@@ -19,7 +19,7 @@ from agentopt.surrogate.rows import Row, Source
 from agentopt.surrogate.trees import Array, Forest, Tree
 from agentopt.trial import Json, Status
 
-_FEWEST = 20
+FEWEST = 20
 """How many complete trials a fit needs."""
 _POINTS = 513
 """How many points describe the distribution of a quantity at most."""
@@ -65,8 +65,8 @@ def fit_surrogate(
     boosting = boosting or Boosting()
     rows = [_checked(row, space, i) for i, row in enumerate(source.rows)]
     complete = np.array([row.complete for row in rows], dtype=bool)
-    if complete.sum() < _FEWEST:
-        raise UsageError(f"A surrogate needs {_FEWEST} complete trials or more, not {complete.sum()}.")
+    if complete.sum() < FEWEST:
+        raise UsageError(f"A surrogate needs {FEWEST} complete trials or more, not {complete.sum()}.")
     features = Features(space, dict(derived or {}))
     x = features.matrix(features.columns([row.params for row in rows]))
     y = np.array([row.value for row in rows if row.value is not None])
@@ -149,9 +149,9 @@ def _fit_failure(x: Matrix, failed: Array, used: Array, seed: int) -> Forest | N
 
 
 def _fit_seconds(x: Matrix, rows: Sequence[Row], chosen: Array, seed: int) -> Curve | None:
-    """Fits the durations of the chosen trials; None where fewer than `_FEWEST` of them have one."""
+    """Fits the durations of the chosen trials; None where fewer than `FEWEST` of them have one."""
     timed = np.array([row.seconds is not None for row in rows], dtype=bool) & chosen
-    if timed.sum() < _FEWEST:
+    if timed.sum() < FEWEST:
         return None
     seconds = np.array([row.seconds for row, use in zip(rows, timed, strict=True) if use], dtype=np.float64)
     small = Boosting(trees=100, depth=4, learning_rate=0.1, leaf=10, members=1)

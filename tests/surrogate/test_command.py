@@ -24,6 +24,26 @@ def test_a_file_of_trials(jsonl, tmp_path):
     json.dumps(done, allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    ("complete", "folds", "said"),
+    [
+        (22, 5, "22 complete trials, and a surrogate needs 25 or more: each of the 5 folds .* With --folds 0"),
+        (22, 2, "22 complete trials, and a surrogate needs 40 or more"),
+        (19, 0, "19 complete trials, and a surrogate needs 20 or more.$"),
+    ],
+)
+def test_too_few_trials_are_told_how_many_it_takes(complete, folds, said, tmp_path):
+    pytest.importorskip("sklearn")
+    (tmp_path / "space.json").write_text(json.dumps(SPACE.to_json()))
+    lines = [
+        {"params": {"lr": 0.01 + n / 1000, "width": 8, "kind": "a"}, "success": n < complete, "loss": n / 7}
+        for n in range(complete + 10)
+    ]
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UsageError, match=said):
+        fit_file(tmp_path / "few.jsonl", tmp_path / "m.npz", space=tmp_path / "space.json", folds=folds)
+
+
 def test_the_fix_is_named(jsonl, tmp_path):
     out = tmp_path / "m.npz"
     with pytest.raises(UsageError, match="add --task NAME or --space FILE"):
