@@ -10,25 +10,26 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
-from agentopt.changes import Changes, apply
+from agentopt.changes import NOT_REPEATABLE, Changes, apply, moved
 from agentopt.config import DEFAULT_TRIALS, RunConfig, load_config, save_config, validated, with_none
-from agentopt.errors import AgentoptError, ReplayMismatch, RunError, UsageError
+from agentopt.errors import AgentoptError, ReplayMismatch, UsageError
 from agentopt.executors.inline import InlineExecutor
 from agentopt.executors.local import LocalExecutor
 from agentopt.journal import FILE as JOURNAL
 from agentopt.journal import History, Journal
-from agentopt.llm import check_model, hold_model
+from agentopt.llm import check_model, hold_model, is_repeatable
+from agentopt.opened import OpenRun
 from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_ask_tell
+from agentopt.provenance import made_of, provenance
 from agentopt.resolve import absolute, model_settings
-from agentopt.sandbox.repository import REPOSITORY, Repository
-from agentopt.study import Stop, Study, baseline, replay
+from agentopt.study import Stop, Study, baseline
 from agentopt.task import code_folders, load_task
-from agentopt.trial import Json, SeedRule, Suggestion
+from agentopt.trial import Json, SeedRule
 from agentopt.watchers import Watchers
 
 Say = Callable[[str], None]
@@ -82,55 +83,10 @@ class Plan:
             **{fact: getattr(self.task, fact, None) for fact in ("optimum", "best_known", "median")},
             "code": None if self.problem.code is None else asdict(self.problem.code),
             "seeds": (SeedRule.TRIAL if self.problem.code is None else SeedRule.SHARED).value,
+            "repeatable": c.model is None or is_repeatable(c.model),
+            "made_of": made_of(c),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-
-
-@dataclass
-class OpenRun:
-    """A run folder that is open for writing, and the study in it."""
-
-    config: RunConfig
-    run: Path
-    task: Task
-    optimizer: Optimizer
-    journal: Journal
-    first: list[Suggestion]
-    """What is run before the optimizer is asked."""
-    study: Study
-    say: Say
-    _again: Callable[[], Optimizer]
-    _resources: ExitStack
-
-    def execute(self) -> Stop:
-        """Runs until a budget is spent, trial after trial fails alike, or the run is interrupted."""
-        stop = self.study.run()
-        if words := self.study.complaint(stop):
-            self.say(words)
-        return stop
-
-    def new_optimizer(self) -> Optimizer:
-        """Returns the optimizer as a resumed session has it: built anew and brought to where the journal is.
-
-        A call that raised, whatever became of it in the old one, was not made then. A model that died is started again.
-        """
-        self.journal.reload()
-        optimizer = self._again()
-        replay(self.run, self.journal.history, optimizer, self.task.objectives)
-        return optimizer
-
-    def close(self) -> None:
-        """Closes the journal, lets go of the model, and removes what trials that were cut off left checked out."""
-        if (self.run / REPOSITORY).is_dir():
-            with suppress(RunError):  # a sandbox may need a moment more to end
-                Repository(self.run / REPOSITORY).remove_worktrees()
-        self._resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def plan(
@@ -199,7 +155,7 @@ def open_run(plan: Plan, run: Path, *, watch: Watch = silent, say: Say = silent,
     except OSError as error:
         raise UsageError(f"Cannot make the run folder {run}: {error.strerror}.") from error
     try:
-        save_config(plan.config, run)
+        save_config(plan.config, run, provenance(plan.config))
         return _assemble(plan, run, watch=watch, say=say, inline=inline)
     except (UsageError, ImportError):
         shutil.rmtree(run)
@@ -220,21 +176,24 @@ def resume_run(
     trials: int | None = None,
     budget: float | str | None = None,
     max_failures: int | None = None,
+    base_url: str | None = None,
+    strict: bool = False,
 ) -> OpenRun:
     """Opens an existing run folder; what it is made of comes from its `config.toml` alone.
 
     `trials` and `budget` (wall seconds, or a text such as "30m") are what it may spend from now on, all sessions
     counted; None: as before. Its optimizer goes on as it was planned: it is not told. `max_failures` is that of
-    `RunConfig`, from now on.
+    `RunConfig`, `base_url` the endpoint that serves the model, from now on. With `strict`, UsageError is raised where
+    the code of the task or a package is no longer what it was.
     """
-    given = {"trials": trials, "budget": budget, "max_failures": max_failures}
+    given = {"trials": trials, "budget": budget, "max_failures": max_failures, "base_url": base_url, "strict": strict}
     changes = validated(Changes, given, "agentopt resume")
     config, origin = load_config(run)
     if task is None and config.task.startswith(FUNCTION):
         how = "AskTell" if is_ask_tell(config.task) else "minimize on a function"
         raise UsageError(f"{run} was started from Python with {how}: continue it there, with run={str(run)!r}.")
     try:
-        resolved = plan(config.model_dump(exclude_none=True), task=task, where=str(run / "config.toml"))
+        resolved = plan(moved(config, run, base_url), task=task, where=str(run / "config.toml"))
     except UsageError as error:
         started = origin.get("directory", "")
         hint = f" The run was started in {started}." if started and started != str(Path.cwd()) else ""
@@ -261,11 +220,14 @@ def _assemble(
 ) -> OpenRun:
     config, task = plan.config, plan.task
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(run, json_value(plan.header())))
+        header = json_value(plan.header())
+        journal = stack.enter_context(Journal(run, header))
         if journal.history.header["space"] != json_value(task.space.to_json()):
             raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
         if changes is not None:
-            apply(changes, journal)
+            apply(changes, journal, header["made_of"], say)
+        if not header["repeatable"] and not journal.history.events:
+            say(NOT_REPEATABLE.format(model=config.model and config.model.name))
 
         def left() -> float:
             return study.seconds_left()
@@ -290,7 +252,7 @@ def _assemble(
             _executor(plan, run, inline=inline),
             journal,
             seed=config.seed,
-            max_failures=config.max_failures if (given := journal.history.max_failures) is None else given,
+            max_failures=config.max_failures if (given := journal.history.now.max_failures) is None else given,
             first=first,
             watch=Watchers(watchers, say),
         )

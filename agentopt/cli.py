@@ -19,7 +19,7 @@ import click
 from agentopt.errors import AgentoptError, JournalError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from agentopt.build import OpenRun
+    from agentopt.opened import OpenRun
     from agentopt.progress import Watcher
 
 INTERRUPTED = 130
@@ -154,6 +154,8 @@ def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, a
 @click.option("--trials", type=int, help="Budget of trials from now on, those that were run among them.")
 @click.option("--budget", help="Budget of wall time from now on, earlier sessions among it.")
 @click.option("--max-failures", type=int, help="Stops after so many failures alike from the start; 0: never.")
+@click.option("--base-url", help="The OpenAI-compatible endpoint that serves the model from now on.")
+@click.option("--strict", is_flag=True, help="Refuses where code or packages are not what they were.")
 @runs_dir_option
 @click.option("--quiet", is_flag=True, help="Shows no progress.")
 @click.option(
@@ -170,7 +172,7 @@ def resume(run: str, runs_dir: Path, *, quiet: bool, as_json: bool, **changes: A
     folder, found = runs.find_run(run, runs_dir), None
     with suppress(JournalError):  # a first record that a crash left torn is written again
         found = load_run(folder) if (folder / FILE).exists() else None
-    if found is not None and found.status == "done" and all(change is None for change in changes.values()):
+    if found is not None and found.status == "done" and changes["trials"] is changes["budget"] is None:
         say(f"{folder} is done already: {why_done(found)}. --trials or --budget give it more.")
         return _conclude(folder, as_json=as_json)
     with watcher_of(folder, shown=not quiet) as watcher, signals():

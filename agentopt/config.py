@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
-import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -27,21 +22,6 @@ from agentopt.trial import Json
 FILE = "config.toml"
 DEFAULT_METHOD = "cmaes"
 DEFAULT_TRIALS = 100
-PACKAGES = (
-    "agentopt",
-    "numpy",
-    "scipy",
-    "cma",
-    "optuna",
-    "pydantic",
-    "langchain-core",
-    "langchain-openai",
-    "scikit-learn",
-    "vllm",
-    "torch",
-    "transformers",
-)
-"""The packages whose version a run records, where they are installed."""
 
 _AMOUNT = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_AMOUNT}h)?(?:{_AMOUNT}m)?(?:{_AMOUNT}s)?|{_AMOUNT}")
@@ -177,12 +157,12 @@ def merged(file: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def save_config(config: RunConfig, run: Path) -> None:
-    """Writes `config.toml` into a run folder, with where, when and with what the run was started."""
+def save_config(config: RunConfig, run: Path, origin: Mapping[str, Any]) -> None:
+    """Writes `config.toml` into a run folder, with its provenance: where, when and with what it was started."""
     document = {key: value for key, value in config.model_dump(mode="json").items() if value is not None}
     document["options"] = {key: "none" if value is None else value for key, value in document["options"].items()}
     temporary = run / f".{FILE}"
-    temporary.write_text(tomli_w.dumps(_without_none({**document, "provenance": provenance()})), encoding="utf-8")
+    temporary.write_text(tomli_w.dumps(_without_none({**document, "provenance": origin})), encoding="utf-8")
     temporary.replace(run / FILE)
 
 
@@ -198,47 +178,6 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_none(entry) for key, entry in value.items() if entry is not None}
     return value
-
-
-def provenance() -> dict[str, Any]:
-    """Returns the machine, the versions, the working directory with its git commit, and the time."""
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "directory": str(Path.cwd()),
-        **_git(),
-        "machine": {
-            "host": platform.node(),
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count() or 1,
-        },
-        "versions": {"python": platform.python_version(), **installed(PACKAGES)},
-    }
-
-
-def installed(packages: tuple[str, ...]) -> dict[str, str]:
-    """Returns the versions of those packages that are installed."""
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def _git() -> dict[str, Any]:
-    """Returns the commit of the working directory and whether files differ from it; nothing outside a repository."""
-    texts = []
-    for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            done = subprocess.run(["git", *command], capture_output=True, text=True, timeout=10, check=False)  # noqa: S607 - the user's git
-        except (OSError, subprocess.TimeoutExpired):
-            return {}
-        if done.returncode != 0:
-            return {}
-        texts.append(done.stdout.strip())
-    return {"commit": texts[0], "modified": bool(texts[1])}
 
 
 _MODEL_FLAGS = ("base_url", "backend", "temperature", "max_tokens", "context")

@@ -13,10 +13,10 @@ from typing import Literal
 
 import psutil
 
-from agentopt.config import PACKAGES, installed
 from agentopt.lm import NEEDED
 from agentopt.optimizers.extras import EXTRAS
 from agentopt.paths import cache_dir
+from agentopt.provenance import declared
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def examine(runs_dir: Path) -> list[Finding]:
     from agentopt.llm import models
     from agentopt.llm.launch import has_nvidia_gpu
 
-    versions = installed(PACKAGES)
+    versions = declared()
     memory = psutil.virtual_memory()
     return [
         Finding("system", "ok", f"{platform.platform()}, Python {platform.python_version()}"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from agentopt.errors import JournalError
 from agentopt.log import Log, read_log
+from agentopt.sessions import Budget, Change, Given, given_from_json
 from agentopt.trial import (
     Json,
     Outcome,
@@ -58,27 +59,6 @@ class Finished:
     trial: Trial
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a run may spend over all its sessions; None: no limit."""
-
-    trials: int | None = None
-    seconds: float | None = None
-    """Wall seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a session was given that the run was not started with; None: as before."""
-
-    at: str
-    """When, in ISO 8601."""
-    trials: int
-    """How many trials had finished by then."""
-    budget: Budget | None = None
-    max_failures: int | None = None
-
-
 @dataclass(slots=True)
 class History:
     """What a journal says: a fold over its records."""
@@ -106,16 +86,17 @@ class History:
     """The LLM calls that the suggestions so far were made from: those with a lower number than this."""
 
     @property
-    def budget(self) -> Budget:
-        """What the run may spend now: the latest budget that it was given."""
-        given = [change.budget for change in self.changes if change.budget is not None]
-        return given[-1] if given else planned(self.header)
+    def now(self) -> Given:
+        """What a session has: what the run was started with, and the latest of what later ones were given."""
+        found = given_from_json(self.header)
+        for change in self.changes:
+            found = found.then(change.given)
+        return found
 
     @property
-    def max_failures(self) -> int | None:
-        """After how many failures the run is to stop, where a later session was given that."""
-        given = [change.max_failures for change in self.changes if change.max_failures is not None]
-        return given[-1] if given else None
+    def budget(self) -> Budget:
+        """What the run may spend."""
+        return self.now.budget or Budget()
 
     def add(self, record: Mapping[str, Json]) -> None:
         """Takes the next record."""
@@ -126,8 +107,7 @@ class History:
         elif kind == "finished":
             self._add_finished(record)
         elif kind == "changed":
-            budget = _budget(record["budget"]) if "budget" in record else None
-            self.changes.append(Change(record["at"], len(self.trials), budget, record.get("max_failures")))
+            self.changes.append(Change(record["at"], len(self.trials), given_from_json(record)))
         elif kind == "stopped":
             self.asking += float(record.get("asking", 0.0))
         self.stopped = str(record.get("reason", "")) if kind == "stopped" else ""
@@ -152,15 +132,6 @@ class History:
         trial = make_trial(record["id"], suggestion, params, outcome_from_json(record["outcome"]), record["seconds"])
         self.trials.append(trial)
         self.events.append(Finished(trial))
-
-
-def planned(header: Mapping[str, Json]) -> Budget:
-    """Returns the budget that a run was started with."""
-    return _budget(header.get("budget", {}))
-
-
-def _budget(record: Mapping[str, Json]) -> Budget:
-    return Budget(record.get("trials"), record.get("seconds"))
 
 
 def make_trial(number: int, suggestion: Suggestion, params: Params, outcome: Outcome, seconds: float) -> Trial:
@@ -256,13 +227,11 @@ class Journal:
         self._append({**record, "seconds": round(seconds, 6), "t": round(t, 3)}, durable=True)
         return self.history.trials[-1]
 
-    def changed(self, *, budget: Budget | None = None, max_failures: int | None = None) -> None:
-        """Records durably what the session that begins is given; None: as before."""
-        at, t = datetime.now(UTC).isoformat(timespec="seconds"), round(self.history.elapsed, 3)
-        given = {"budget": None if budget is None else asdict(budget), "max_failures": max_failures}
-        given = {name: value for name, value in given.items() if value is not None}
-        if given:
-            self._append({"event": "changed", "at": at, **given, "t": t}, durable=True)
+    def changed(self, given: Given) -> None:
+        """Records durably what the session that begins is given, where it is anything."""
+        if found := given.to_json():
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            self._append({"event": "changed", "at": at, **found, "t": round(self.history.elapsed, 3)}, durable=True)
 
     def stopped(self, reason: str, *, t: float, asking: float = 0.0, cut: Sequence[int] = ()) -> None:
         """Records why this session of the run ends.

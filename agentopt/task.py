@@ -125,7 +125,7 @@ def load_task(name: str, **options: Any) -> Task:
         from agentopt.lm.task import load_code_task
 
         return load_code_task(name, code, options)
-    found = _find(name)
+    found = folder_of(name)
     if found is not None:
         return _from_folder(name, found[0], found[1], options)
     for entry in entry_points(group=ENTRY_POINTS):
@@ -183,7 +183,7 @@ def _code_folder(name: str) -> Path | None:
     return Path(name) if (Path(name) / CODE_FILE).is_file() else code_folders().get(name)
 
 
-def _find(name: str) -> tuple[Path, str] | None:
+def folder_of(name: str) -> tuple[Path, str] | None:
     """Returns the folder of a task, and the variant that the rest of its name is."""
     folders = task_folders()
     for known in sorted(folders, key=len, reverse=True):

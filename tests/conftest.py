@@ -16,7 +16,7 @@ ENOUGH_BYTES = 4 << 30
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-pytest_plugins = ["conftest_served"]
+pytest_plugins = ["conftest_served", "endpoints"]
 
 settings.register_profile("agentopt", deadline=None)
 settings.load_profile("agentopt")

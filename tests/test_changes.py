@@ -15,11 +15,12 @@ from agentopt.build import open_run, plan, resume_run
 from agentopt.cli import main
 from agentopt.config import load_config
 from agentopt.errors import UsageError
-from agentopt.journal import Budget, read_history
+from agentopt.journal import read_history
 from agentopt.optimizers import METHODS, load_method
 from agentopt.report.comparison.folder import load_comparison
 from agentopt.report.load import load_run
 from agentopt.report.spent import changes_text
+from agentopt.sessions import Budget
 
 QUICK = ("cmaes", "tpe", "local", "centaur", "nevergrad", "hollm")
 """Methods that know their budget or have a schedule, and a few others."""

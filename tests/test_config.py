@@ -21,6 +21,7 @@ from agentopt.config import (
     with_none,
 )
 from agentopt.errors import UsageError
+from agentopt.provenance import provenance
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_flags_become_the_settings_of_a_file():
 
 def test_a_saved_configuration_reads_back_and_makes_the_same_plan(tmp_path):
     made = plan({"method": "cmaes", "task": "sphere-5", "options": {"popsize": None, "sigma0": 0.25}, "budget": "2m"})
-    save_config(made.config, tmp_path)
+    save_config(made.config, tmp_path, provenance(made.config))
     config, origin = load_config(tmp_path)
     again = plan(config.model_dump(exclude_none=True))
     assert again.config == made.config

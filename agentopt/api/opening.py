@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agentopt.build import OpenRun, Say, Watch, open_run, plan, resume_run, same_run, silent
+from agentopt.build import Say, Watch, open_run, plan, resume_run, same_run, silent
 from agentopt.changes import Changes
 from agentopt.config import DEFAULT_TRIALS, load_config
 from agentopt.config import FILE as CONFIG
@@ -17,6 +17,7 @@ from agentopt.errors import JournalError, UsageError
 from agentopt.functions import called
 from agentopt.journal import read_history
 from agentopt.llm.settings import ModelSettings
+from agentopt.opened import OpenRun
 from agentopt.progress import Watcher
 from agentopt.protocols import Objective
 from agentopt.space import Parameter, SearchSpace, as_space
@@ -102,5 +103,5 @@ def _changed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     with suppress(JournalError):  # of a run that ended before its first record was written
         history = read_history(folder)
         before |= {"trials": history.budget.trials, "budget": history.budget.seconds}
-        before |= {} if history.max_failures is None else {"max_failures": history.max_failures}
+        before |= {} if history.now.max_failures is None else {"max_failures": history.now.max_failures}
     return {key: value for key, value in given.items() if key not in before or value != before[key]}

@@ -43,7 +43,7 @@ def check_model(settings: ModelSettings) -> None:
 
     Models that are served here are not looked for: that takes its time, and is done when a run opens.
     """
-    if _kind(settings) == "openai" and settings.base_url is not None:
+    if kind_of(settings) == "openai" and settings.base_url is not None:
         from agentopt.llm.openai import check_endpoint
 
         check_endpoint(settings.base_url, settings.name)
@@ -55,7 +55,7 @@ def hold_model(settings: ModelSettings | None, folder: Path, say: Callable[[str]
 
     There is nothing to keep for models that are not served here.
     """
-    if settings is None or _kind(settings) != "vllm":
+    if settings is None or kind_of(settings) != "vllm":
         yield
         return
     from agentopt.llm.served import start_server
@@ -66,10 +66,15 @@ def hold_model(settings: ModelSettings | None, folder: Path, say: Callable[[str]
 
 def server_of(settings: ModelSettings) -> tuple[str, int] | None:
     """Returns what tells apart the servers of models that are served here, name and context; None for any other."""
-    return (settings.name, settings.context) if _kind(settings) == "vllm" else None
+    return (settings.name, settings.context) if kind_of(settings) == "vllm" else None
 
 
-def _kind(settings: ModelSettings) -> str:
+def is_repeatable(settings: ModelSettings) -> bool:
+    """Whether the same prompt and seed give the same reply: a server puts requests together as they come."""
+    return kind_of(settings) in ("scripted", "transformers")
+
+
+def kind_of(settings: ModelSettings) -> str:
     """Returns the backend that the settings come to; an endpoint's address wins over what it could be instead."""
     if settings.backend == "scripted" or (settings.backend == "auto" and settings.name.startswith("scripted:")):
         return "scripted"
@@ -79,7 +84,7 @@ def _kind(settings: ModelSettings) -> str:
 
 
 def _backend(settings: ModelSettings, run: Path, say: Callable[[str], None]) -> Backend:
-    kind = _kind(settings)
+    kind = kind_of(settings)
     if kind == "scripted":
         from agentopt.llm.scripted import scripted_backend
 

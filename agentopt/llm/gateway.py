@@ -39,10 +39,6 @@ class Backend(Protocol):
     def name(self) -> str:
         """What the ledger calls it."""
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether the same prompt and seed give the same reply."""
-
     def options(self, request: Request) -> dict[str, Any]:
         """Returns the keyword arguments of `chat.invoke` for a request."""
 
@@ -84,11 +80,6 @@ class Gateway:
         self._acknowledged = acknowledged
         self._next = 0
         self._replied: set[int] = set()
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether a run with the same seed gets the same replies."""
-        return self._backend.repeatable
 
     def ask(
         self,

@@ -22,8 +22,6 @@ _SHOWN_CHARS = 200
 class OpenAIBackend:
     """Asks a model behind an HTTP endpoint. The key is `$OPENAI_API_KEY`, where the endpoint wants one."""
 
-    repeatable = False
-
     def __init__(self, name: str, base_url: str, settings: ModelSettings, *, local: bool = False) -> None:
         """`local`: the endpoint is a vLLM server, which takes chat template arguments."""
         import openai

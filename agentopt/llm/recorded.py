@@ -11,8 +11,6 @@ from agentopt.llm.values import Request
 class RecordedBackend:
     """The backend of a run that is only read."""
 
-    repeatable = True
-
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -62,8 +62,6 @@ class ScriptedChatModel(BaseChatModel):
 class ScriptedBackend:
     """Serves a scripted model to the gateway. Tokens are counted as words."""
 
-    repeatable = True
-
     def __init__(self, name: str, script: Script) -> None:
         self.name = name
         self.chat = ScriptedChatModel(script=script)

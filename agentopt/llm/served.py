@@ -21,8 +21,6 @@ def start_server(settings: ModelSettings, folder: Path, say: Callable[[str], Non
 class ServedBackend(OpenAIBackend):
     """Asks the server that holds the model; its log is in the run folder."""
 
-    repeatable = False
-
     def __init__(self, settings: ModelSettings, run: Path, say: Callable[[str], None]) -> None:
         self._server = start_server(settings, run, say)
         self._say, self._restarted, self._guard = say, False, threading.Lock()

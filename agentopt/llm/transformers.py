@@ -84,8 +84,6 @@ class TransformersChat(BaseChatModel):
 class TransformersBackend:
     """The gateway's door to a model in this process."""
 
-    repeatable = True
-
     def __init__(self, model: LocalModel, settings: ModelSettings) -> None:
         """`settings` come with each request as well."""
         if missing := [name for name in NEEDED if find_spec(name) is None]:

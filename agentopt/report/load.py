@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.code.keeper import Keeper
-from agentopt.journal import Budget, Change, History, is_written, read_history
+from agentopt.journal import History, is_written, read_history
 from agentopt.ledger import Exchange, read_ledger
 from agentopt.protocols import Objective, is_ask_tell, minimised
 from agentopt.report.fronts import Front, front_of, known_hypervolume
 from agentopt.report.keeping import Standing, new_keeper, standing_of
 from agentopt.report.replies import kind_of, reply_counts
+from agentopt.sessions import Budget, Change
 from agentopt.space import SearchSpace
 from agentopt.trial import Json, Origin, Status, Trial
 

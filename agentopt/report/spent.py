@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentopt.journal import Budget, planned
 from agentopt.report.load import RunReport
+from agentopt.sessions import Budget, planned
 
 ENDS = {
     "exhausted": ", the method had nothing more to propose",
@@ -44,14 +44,26 @@ def budget_text(budget: Budget) -> str:
     return " or ".join(limits) or "none stated"
 
 
+def repeat_text(report: RunReport) -> str:
+    """Returns what is to be known of another run with the same seed; nothing where it is the same."""
+    if report.header.get("repeatable", True):
+        return ""
+    return "Another run with this seed may differ: the model is served, and does not promise the same replies."
+
+
 def changes_text(report: RunReport) -> list[str]:
     """Returns what later sessions were given that the run was not started with, one line for each change."""
     lines, before = [], planned(report.header)
     for change in report.changes:
-        if change.budget is not None:
-            old, new = budget_text(before), budget_text(change.budget)
-            lines.append(f"After {change.trials} trials the budget was changed from {old} to {new} ({change.at}).")
-            before = change.budget
-        if change.max_failures is not None:
-            lines.append(f"After {change.trials} trials max_failures was set to {change.max_failures} ({change.at}).")
+        given, after = change.given, f"After {change.trials} trials"
+        if given.budget is not None:
+            old, new = budget_text(before), budget_text(given.budget)
+            lines.append(f"{after} the budget was changed from {old} to {new} ({change.at}).")
+            before = given.budget
+        if given.max_failures is not None:
+            lines.append(f"{after} max_failures was set to {given.max_failures} ({change.at}).")
+        if given.base_url is not None:
+            lines.append(f"{after} the model was asked at {given.base_url} ({change.at}).")
+        if given.differs:
+            lines.append(f"{after} the run was made of something else ({change.at}): {'; '.join(given.differs)}.")
     return lines

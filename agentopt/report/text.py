@@ -16,7 +16,7 @@ from agentopt.report.foreign import shown_line
 from agentopt.report.fronts import Reference
 from agentopt.report.keeping import Found
 from agentopt.report.load import Group, RunReport
-from agentopt.report.spent import ENDS, changes_text, cut_text, duration
+from agentopt.report.spent import ENDS, changes_text, cut_text, duration, repeat_text
 from agentopt.report.terminal import FittedTable, table
 from agentopt.trial import Trial, Value
 
@@ -52,7 +52,7 @@ def _parts(report: RunReport) -> Iterator[RenderableType]:
     end = ENDS.get(report.stopped, "")
     yield Text(f"{report.method} on {report.task}, seed {report.seed}: {report.status}{end}")
     yield Text(f"{len(report.trials)}{limit} trials{pending}{cut} in {duration(report.elapsed)}  ({report.run})")
-    for line in changes_text(report):
+    for line in filter(None, (*changes_text(report), repeat_text(report))):
         yield Text(line)
     if report.damaged:
         yield Text(f"{report.damaged} torn lines of the journal were skipped (a crash left them).")

@@ -119,7 +119,6 @@ def test_backend_passes_the_request_on(tiny: LocalModel) -> None:
     first = backend.chat.invoke(list(request.messages), **backend.options(request)).content
     backend.close()
     assert backend.chat.invoke(list(request.messages), **backend.options(request)).content == first
-    assert backend.repeatable
 
 
 def test_without_its_libraries_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from agentopt.errors import JournalError
 from agentopt.journal import FILE as JOURNAL
-from agentopt.journal import Budget
 from agentopt.log import read_log
 from agentopt.protocols import Objective
 from agentopt.report.candidates import candidates_of
@@ -25,6 +24,7 @@ from agentopt.report.comparison.family import Family, controls_of, count
 from agentopt.report.comparison.fronts import HYPERVOLUME, front_facts, front_losses
 from agentopt.report.load import RunReport, load_run
 from agentopt.report.scale import bounded
+from agentopt.sessions import Budget
 from agentopt.trial import Origin, SeedRule
 
 FILE = "comparison.json"

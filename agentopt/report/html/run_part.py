@@ -16,7 +16,7 @@ from agentopt.report.html.fronts import front_charts
 from agentopt.report.html.whereabouts import whereabouts
 from agentopt.report.load import RunReport
 from agentopt.report.palette import BLACK, colour
-from agentopt.report.spent import budget_text, changes_text, cut_text, duration
+from agentopt.report.spent import budget_text, changes_text, cut_text, duration, repeat_text
 from agentopt.report.tables import (
     MOST_REASONS,
     Table,
@@ -149,6 +149,8 @@ def _facts(report: RunReport) -> dict[str, str]:
     }
     if changed := changes_text(report):
         facts["changes"] = " ".join(changed)
+    if repeat := repeat_text(report):
+        facts["seed"] += f" ({repeat})"
     if report.damaged:
         facts["journal"] = f"{report.damaged} torn lines were skipped (a crash left them)"
     provenance = config.get("provenance", {})
