@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agentopt.progress import Watcher
 
 INTERRUPTED = 130
+_SENTENCE = 500
+"""No sentence about a command is longer."""
 
 
 class CrashError(Exception):
@@ -33,7 +35,20 @@ class CrashError(Exception):
         self.run = run
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """A group whose help says of each command the whole first sentence: click would cut it off."""
+
+    group_class = type
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands, each with its sentence on as many lines as it takes."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(_SENTENCE)) for name, command in found if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="agentopt", message="%(prog)s %(version)s")
 def cli() -> None:
     """Classical optimizers and local language models search together, on blackbox functions and training code."""

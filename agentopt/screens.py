@@ -10,7 +10,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from agentopt.errors import unknown
+from agentopt.errors import UsageError
 from agentopt.report.load import RunReport, trial_to_json
 from agentopt.report.spent import duration
 from agentopt.report.terminal import FittedTable, table
@@ -91,7 +91,9 @@ def one_trial(report: RunReport, number_: int) -> Trial:
     """Returns a run's trial of a number; raises UsageError where it has none."""
     found = next((t for t in report.trials if t.id == number_), None)
     if found is None:
-        raise unknown("trial", str(number_), (str(t.id) for t in report.trials))
+        ids = [t.id for t in report.trials]
+        which = f"its trials are {min(ids)} to {max(ids)}" if ids else "it has none yet"
+        raise UsageError(f"{report.run} has no trial {number_}: {which}.")
     return found
 
 

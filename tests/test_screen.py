@@ -93,6 +93,21 @@ def test_an_error_repeats_what_was_typed_without_control_codes(capsys, arguments
     assert "title" in err
 
 
+@pytest.mark.parametrize("group", [[], ["list"], ["task"], ["models"]])
+def test_help_says_whole_sentences(group, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main([*group, "--help"]) == 0
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert commands
+    assert "..." not in commands
+
+
+def test_a_trial_that_is_not_there(capsys):
+    assert main(["run", "random", "--task", "hartmann6", "--trials", "11", "--name", "x"]) == 0
+    assert main(["show", "x", "--trial", "99"]) == 2
+    assert "runs/x has no trial 99: its trials are 0 to 10." in capsys.readouterr().err
+
+
 def test_show_a_run_on_a_narrow_terminal(capsys):
     name = "a-run-with-a-name-that-is-rather-long-and-must-not-be-broken-over-two-lines"
     assert main(["run", "random", "--task", "hartmann6", "--trials", "3", "--name", name]) == 0
