@@ -27,6 +27,18 @@ QUICK = ("cmaes", "tpe", "local", "centaur", "nevergrad", "hollm")
 OTHERS = [m for m in METHODS if m not in QUICK and not getattr(load_method(m), "needs_code", False)]
 
 
+SLOW_TASK = """
+import time
+from agentopt import Float
+space = [Float("x", 0, 1)]
+isolation = "inline"
+def evaluate(params):
+    time.sleep(0.002)
+    return params["x"]
+"""
+"""A run of it lasts for longer than the last digit of the times in a journal."""
+
+
 def ran(run, method="random", **more):
     with open_run(plan({"method": method, "task": "sphere-2", "trials": 5, **more}), run) as opened:
         opened.execute()
@@ -92,7 +104,8 @@ def test_the_run_says_when_its_budget_was_changed(tmp_path, monkeypatch, capsys)
     ],
 )
 def test_less_than_what_was_spent_is_refused_with_the_fix(tmp_path, given, message):
-    run = ran(tmp_path / "x")
+    (tmp_path / "job.py").write_text(SLOW_TASK)
+    run = ran(tmp_path / "x", task=f"{tmp_path / 'job.py'}:evaluate")
     before = (run / "journal.jsonl").read_bytes()
     with pytest.raises(UsageError, match=message):
         resume_run(run, **given)
