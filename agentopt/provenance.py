@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,11 +107,14 @@ def _packages(config: RunConfig) -> set[str]:
 
 def installed(packages: Iterable[str]) -> dict[str, str]:
     """Returns the versions of those packages that are installed."""
-    versions = {}
-    for package in packages:
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
+    return {package: version for package in packages if (version := _version(package)) is not None}
+
+
+@cache
+def _version(package: str) -> str | None:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return None
 
 
 def declared() -> dict[str, str]:
@@ -124,7 +128,8 @@ def _extras() -> tuple[str, ...]:
     return ()
 
 
-def _required(*extras: str, of: str = "agentopt") -> set[str]:
+@cache
+def _required(*extras: str, of: str = "agentopt") -> frozenset[str]:
     """Returns the packages that one requires: always, or for the extras that are named."""
     found = set()
     with suppress(metadata.PackageNotFoundError):
@@ -132,7 +137,7 @@ def _required(*extras: str, of: str = "agentopt") -> set[str]:
             name, extra = _NAME.match(text), _EXTRA.search(text)
             if name is not None and (extra[1] in extras if extra else not extras):
                 found.add(name[0].lower())
-    return found - {"agentopt"}
+    return frozenset(found - {"agentopt"})
 
 
 def _files(config: RunConfig) -> list[Path]:
@@ -219,8 +224,12 @@ def _imported(files: Iterable[Path]) -> set[str]:
     modules = {name for path in files for name in _imports(path)} - set(sys.stdlib_module_names) - {"agentopt"}
     if not modules:
         return set()
-    packages = metadata.packages_distributions()
-    return {package.lower() for module in modules for package in packages.get(module, ())}
+    return {package.lower() for module in modules for package in _packages_by_module().get(module, ())}
+
+
+@cache
+def _packages_by_module() -> Mapping[str, Sequence[str]]:
+    return metadata.packages_distributions()
 
 
 def _git() -> dict[str, Any]:
