@@ -108,6 +108,7 @@ class Study:
     def complaint(self, stop: Stop) -> str:
         """Returns what is to be said of a run that found nothing, with its first error in full; nothing of others."""
         trials, session = self.history.trials, self.session
+        row = session[-self.max_failures :] if stop is Stop.FAILURES else session
         if stop is Stop.FAILURES:
             end = "Stopped: the next ones would most likely fail, too; --max-failures 0 goes on."
             what = f"{self.max_failures} trials in a row failed alike and none completed"
@@ -115,10 +116,10 @@ class Study:
             what, end = f"None of {len(trials)} trials completed", ""
         else:
             return ""
-        first = session[0].outcome
+        first = row[0].outcome
         text = f"{what}: {first.cause or first.status.value}. {end}".rstrip()
         more = len(first.error.strip().splitlines()) > 1
-        return f"{text}\nThe first error in full:\n{first.error.strip()}" if more else text
+        return f"{text}\nThe error of trial {row[0].id} in full:\n{first.error.strip()}" if more else text
 
     def _now(self) -> float:
         return time.monotonic() - self._start

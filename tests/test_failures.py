@@ -66,6 +66,11 @@ def test_failures_alike_stop_a_run_before_its_first_complete_trial(kinds, stop, 
     assert report.status == ("stopped" if stop == "failures" else "done")
 
 
+def test_the_error_that_is_shown_is_the_first_of_those_that_are_alike():
+    _, said = failing(OOM, ("failed", "Traceback\nValueError: 1.5"))
+    assert said[-1].endswith("The error of trial 1 in full:\nTraceback\nValueError: 1.5")
+
+
 def test_errors_that_differ_in_numbers_are_alike():
     kinds = [("failed", f"Traceback of {i}\nValueError: {i}") for i in range(5)]
     kinds += [("failed", f"exit code {i}.5") for i in range(5)]

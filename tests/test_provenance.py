@@ -16,6 +16,7 @@ from agentopt.cli import main
 from agentopt.errors import UsageError
 from agentopt.optimizers.extras import EXTRAS
 from agentopt.provenance import differences, made_of, versions_of
+from agentopt.report.comparison.folder import load_comparison
 from agentopt.report.load import load_run
 
 TASK = """
@@ -160,3 +161,13 @@ def test_an_address_without_a_model_is_a_mistake():
     run = interrupted(task="sphere-2")
     with pytest.raises(UsageError, match="asks no language model: leave --base-url out"):
         resume_run(run, base_url="http://127.0.0.1:9/v1")
+
+
+def test_a_comparison_says_which_of_its_runs_were_made_of_other_code(here, capsys):
+    compare = ("compare", "random", "--task", "job.py:evaluate", "--trials", "2", "--workers", "1", "--name", "c")
+    assert main([*compare, "--seeds", "1"]) == 0
+    assert "made of" not in capsys.readouterr().out
+    Path("job.py").write_text(TASK + "# another version\n")
+    assert main([*compare, "--seeds", "2"]) == 0
+    note = f"The runs on {here}/job.py:evaluate were not all made of the same versions of {here.name}/job.py."
+    assert note in " ".join(load_comparison(Path("runs/c")).notes)

@@ -22,6 +22,7 @@ from agentopt.report.candidates import candidates_of
 from agentopt.report.comparison.cells import Array, Axis, Cell, Measure, Method, TaskFacts
 from agentopt.report.comparison.family import Family, controls_of, count
 from agentopt.report.comparison.fronts import HYPERVOLUME, front_facts, front_losses
+from agentopt.report.comparison.made_of import code_notes
 from agentopt.report.load import RunReport, load_run
 from agentopt.report.scale import bounded
 from agentopt.sessions import Budget
@@ -222,7 +223,7 @@ def assemble(
         seeds=tuple(seeds),
         trials=max(1, longest if trials is None else trials),
         cells=tuple(_cell(*key, report, facts[key[1]]) for key, report in reports.items()),
-        notes=tuple(notes),
+        notes=(*notes, *code_notes(reports.values())),
         family=family,
     )
 
