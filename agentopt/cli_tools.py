@@ -33,10 +33,13 @@ def list_tasks() -> None:
     """Lists the tasks in ./tasks and the built-in ones."""
     from agentopt import catalog
     from agentopt.report.terminal import table
+    from agentopt.suites import PREFIX, SUITES
 
     columns = ("task", "parameters", "objectives", "what it is about")
     show(table("", columns, catalog.tasks(), prose=columns[3:], least=("objectives", "parameters")))
-    show("\nFunctions come in other sizes, too: sphere-7, bbob-f8-d10-i2. Without a size, sphere is sphere-5.")
+    show("\nFunctions come in other sizes, too: sphere-7. Without a size, sphere is sphere-5. There are all")
+    show("bbob-fN-dD-iI: functions N from 1 to 24, dimensions D from 2 to 100 and any instance I.")
+    show("Comparisons take suites as well: " + ", ".join(PREFIX + suite for suite in SUITES))
 
 
 @list_.command("models")

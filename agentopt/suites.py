@@ -20,6 +20,17 @@ SUITES: Mapping[str, tuple[str, ...]] = {
         "hpobench-vehicle",
     ),
     "nb201": ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet"),
+    "nbgraph": (
+        "nbgraph-cora",
+        "nbgraph-citeseer",
+        "nbgraph-pubmed",
+        "nbgraph-cs",
+        "nbgraph-physics",
+        "nbgraph-photo",
+        "nbgraph-computers",
+        "nbgraph-arxiv",
+        "nbgraph-proteins",
+    ),
     "real": ("svm-breast-cancer", "mlp-digits"),
     # Two functions of each of the five groups: separable, moderately and badly conditioned, with and without structure.
     "bbob-small": (
@@ -34,6 +45,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
         "bbob-f20-d5-i1",
         "bbob-f21-d5-i1",
     ),
+    "bbob-full": tuple(f"bbob-f{number}-d{dimension}-i1" for dimension in (5, 10) for number in range(1, 25)),
     # Several objectives; no package and no file is needed, an evaluation takes a millisecond at most.
     "moo": ("zdt1", "zdt2", "zdt3", "dtlz2", "vehicle-safety", "car-side-impact", "penicillin"),
     "quick": ("hartmann6", "rastrigin-5", "bbob-f8-d5-i1", "hpolib-protein", "hpobench-vehicle", "nb201-cifar100"),

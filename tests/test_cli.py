@@ -18,6 +18,7 @@ from agentopt.cli import main
 from agentopt.config import DEFAULT_METHOD
 from agentopt.journal import read_history
 from agentopt.ledger import read_ledger
+from agentopt.suites import SUITES
 
 SLOW = """
 import time
@@ -414,6 +415,8 @@ def test_sizes_that_are_not_listed_are_said(capsys):
     text = ok(capsys, "list", "tasks").out
     assert "sphere-5" in text
     assert "Without a size, sphere is sphere-5" in text
+    assert "bbob-fN-dD-iI: functions N from 1 to 24, dimensions D from 2 to 100 and any instance I" in text
+    assert all(f"suite:{suite}" in text for suite in SUITES)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -261,14 +261,15 @@ def test_a_table_knows_the_hypervolume_of_every_choice_of_objectives(name):
     folder = task_folders()[suite]
     table = import_code(str(folder / "task.py")).TABLES[variant]
     stored = json.loads((folder / tables.FRONTS_FILE).read_text())[table.file]
+    names = [objective.name for objective in table.objectives]
     try:
         assert stored == pytest.approx(tables.hypervolumes(table), rel=1e-9)
         for chosen in itertools.chain.from_iterable(
-            itertools.permutations(table.objectives, count) for count in range(2, len(table.objectives) + 1)
+            itertools.permutations(names, count) for count in range(2, len(names) + 1)
         ):
             task = load_task(name, objectives=",".join(chosen))
             assert [o.name for o in task.objectives] == list(chosen)
-            assert task.optimum == stored[",".join(sorted(chosen, key=table.objectives.index))]
+            assert task.optimum == stored[",".join(sorted(chosen, key=names.index))]
             assert (task.median, task.best_params) == (None, None)
         assert hypervolume(task.front(), references(task)) == pytest.approx(task.optimum)
         rng = np.random.default_rng(0)

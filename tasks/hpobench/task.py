@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agentopt.space import Float, Int, SearchSpace
-from agentopt.tables import KNOWN_FILE, Repeat, Table, pick, table_task
+from agentopt.tables import KNOWN_FILE, HpoTable, Repeat, pick, table_task
 from agentopt.task import FunctionTask
 
 ALPHAS = (
@@ -28,7 +28,7 @@ SPACE = SearchSpace(
 )
 FILES = ("australian", "blood_transfusion", "car", "credit_g", "kc1", "phoneme", "segment", "vehicle")
 TABLES = {
-    file.replace("_", "-"): Table(
+    file.replace("_", "-"): HpoTable(
         "hpobench", file, SPACE, "val_acc", ("train_time",), ("val_precision", "val_f1"), perfect=1.0
     )
     for file in FILES
@@ -36,7 +36,7 @@ TABLES = {
 VARIANTS = tuple(TABLES)
 
 
-def make(variant: str = "", objectives: str | Sequence[str] = ("loss",), repeat: Repeat = "mean") -> FunctionTask:
+def make(variant: str = "", objectives: str | Sequence[str] | None = None, repeat: Repeat = "mean") -> FunctionTask:
     """Returns the task of a data set."""
     table = pick("hpobench", variant, TABLES)
     return table_task(

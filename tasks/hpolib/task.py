@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agentopt.space import Choice, Float, Int, SearchSpace
-from agentopt.tables import KNOWN_FILE, Repeat, Table, pick, table_task
+from agentopt.tables import KNOWN_FILE, HpoTable, Repeat, pick, table_task
 from agentopt.task import FunctionTask
 
 SPACE = SearchSpace(
@@ -29,12 +29,13 @@ FILES = {
     "parkinsons": "parkinsons_telemonitoring",
 }
 TABLES = {
-    variant: Table("hpolib", file, SPACE, "val_loss", ("train_time", "model_size")) for variant, file in FILES.items()
+    variant: HpoTable("hpolib", file, SPACE, "val_loss", ("train_time", "model_size"))
+    for variant, file in FILES.items()
 }
 VARIANTS = tuple(TABLES)
 
 
-def make(variant: str = "", objectives: str | Sequence[str] = ("loss",), repeat: Repeat = "mean") -> FunctionTask:
+def make(variant: str = "", objectives: str | Sequence[str] | None = None, repeat: Repeat = "mean") -> FunctionTask:
     """Returns the task of a data set."""
     table = pick("hpolib", variant, TABLES)
     data = FILES[variant].replace("_", " ")

