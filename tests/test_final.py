@@ -19,6 +19,7 @@ from agentopt.errors import JournalError, RunError, UsageError
 from agentopt.final import FILE, FRESH, LOG, finalise
 from agentopt.journal import Journal
 from agentopt.log import read_log
+from agentopt.provenance import provenance
 from agentopt.sandbox.repository import REPOSITORY, Repository
 from agentopt.study import trial_seed
 from agentopt.trial import Edit, Origin, Outcome, Status, Suggestion
@@ -54,7 +55,7 @@ def begun(task, run):
     """Returns the journal of a new run of code without a trial."""
     planned = plan({"method": "autoresearch", "task": task, "seed": 7, "options": {"sampler": "incumbent"}})
     journal = Journal(run, json_value(planned.header()))
-    save_config(planned.config, run)
+    save_config(planned.config, run, provenance(planned.config))
     Repository.create(run / REPOSITORY, {CODE.file: CODE.text, **LOCKED})
     return journal
 

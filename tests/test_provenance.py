@@ -39,12 +39,12 @@ class Mine(RandomSearch):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for name in ("helper", "mine"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
     Path("job.py").write_text(TASK)
     Path("helper.py").write_text("def half(x): return x / 2\n")
     Path("mine.py").write_text(METHOD)
-    return tmp_path
+    yield tmp_path
+    for name in ("helper", "mine"):  # tests of other files have modules of these names too
+        sys.modules.pop(name, None)
 
 
 def interrupted(method="random", task="job.py:evaluate", trials=4):

@@ -121,4 +121,4 @@ def test_a_search_whose_evaluations_all_fail_alike_ends_and_says_why(tmp_path):
     assert len(minimize(fails, SPACE, **given, max_failures=4).trials) == 8, "a session counts anew"
     assert len(minimize(fails, SPACE, **given).trials) == 12
     assert len(minimize(fails, SPACE, **given, max_failures=0).trials) == 40
-    assert [change.max_failures for change in read_history(tmp_path / "r").changes] == [0]
+    assert [change.given.max_failures for change in read_history(tmp_path / "r").changes] == [0]
