@@ -115,7 +115,9 @@ def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command()
 @click.argument("method", required=False)
 @click.option("--task", help="A name of `agentopt list tasks`, a folder, or file.py:function.")
-@click.option("--model", help="A name of `agentopt list models`, a checkpoint folder, or scripted:FILE.jsonl.")
+@click.option(
+    "--model", help="A name of `agentopt list models`, a checkpoint folder, a GGUF file, or scripted:FILE.jsonl."
+)
 @click.option("--trials", type=int, help="Budget of trials. [default: 100, unless --budget is given]")
 @click.option("--budget", help="Budget of wall time, such as 90s, 30m or 1h30m.")
 @click.option("--seed", type=int, help="Seed of all randomness. [default: 0]")

@@ -146,7 +146,7 @@ def _models() -> None:
         rows.append((row.name, row.size, "yes" if row.cached else "no", origins, row.licence, row.about))
     columns = ("model", "size", "here", "can be had from", "licence", "about")
     show(table("", columns, rows, left=6, prose=columns[5:], least=("licence", "size")))
-    show("\nGet one with  agentopt models pull MODEL.  Any checkpoint folder and any model of the hub will do as well.")
+    show("\nGet one with  agentopt models pull MODEL.  Any checkpoint folder, GGUF file and model of the hub will do.")
 
 
 @cli.command()

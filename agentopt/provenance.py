@@ -22,6 +22,7 @@ from typing import Any
 
 from agentopt.config import RunConfig
 from agentopt.llm import kind_of
+from agentopt.llm.gguf import digest_of
 from agentopt.optimizers.extras import EXTRAS
 from agentopt.protocols import FUNCTION
 from agentopt.task import CODE_FILE, code_folders, folder_of
@@ -49,15 +50,26 @@ def provenance(config: RunConfig) -> dict[str, Any]:
             "cores": os.cpu_count() or 1,
         },
         "versions": versions_of(config),
+        **({"model": {"file": str(path), "sha256": digest_of(path)}} if (path := _weights(config)) else {}),
     }
 
 
 def made_of(config: RunConfig) -> dict[str, str]:
-    """Returns what decides what a run evaluates: the digests of the files of its task and method, and versions."""
+    """Returns what decides what a run evaluates: versions, and digests of the files of its task, method and model."""
     digests = {
         f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in _files(config)
     }
+    if (path := _weights(config)) is not None:
+        digests[f"{path.parent.name}/{path.name}"] = digest_of(path)[:16]
     return {**digests, "python": platform.python_version(), **installed(sorted(_packages(config)))}
+
+
+def _weights(config: RunConfig) -> Path | None:
+    """Returns the GGUF file that the model of a run is, or None."""
+    if config.model is None or kind_of(config.model) not in ("vllm", "transformers"):
+        return None
+    path = Path(config.model.name)
+    return path if path.is_absolute() and path.is_file() else None
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from agentopt.config import RunConfig, validated
 from agentopt.errors import UsageError
+from agentopt.llm.gguf import SUFFIX
 from agentopt.llm.settings import ModelSettings
 from agentopt.optimizers import MethodOptions
 from agentopt.task import CODE_FILE
@@ -42,7 +43,7 @@ def model_settings(
 
         settings["name"] = default_model()
         say(f"No model was given: using {settings['name']}.")
-    settings["name"] = _model_path(settings["name"])
+    settings["name"] = _model_path(settings["name"], at_endpoint=bool(settings.get("base_url")))
     settings = {
         "max_tokens": options.reply_tokens,
         "context": options.context,
@@ -52,11 +53,11 @@ def model_settings(
     return validated(ModelSettings, settings, "model")
 
 
-def _model_path(name: Any) -> Any:
-    """Returns a model's name with a path in it made absolute."""
+def _model_path(name: Any, *, at_endpoint: bool) -> Any:
+    """Returns a model's name with a path in it made absolute; what an endpoint calls its own may look like one."""
     if not isinstance(name, str):
         return name
     scheme = "scripted:" if name.startswith("scripted:") else ""
     path = Path(name.removeprefix(scheme)).expanduser()
-    is_path = path.is_file() if scheme else path.is_dir() and "/" in name
-    return f"{scheme}{path.resolve()}" if is_path else name
+    named = path.exists() and ("/" in name or name.endswith(SUFFIX)) and not at_endpoint
+    return f"{scheme}{path.resolve()}" if (path.is_file() if scheme else named) else name

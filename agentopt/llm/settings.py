@@ -15,8 +15,8 @@ class ModelSettings(BaseModel):
 
     name: str = Field(
         min_length=1,
-        description="A name of `agentopt list models`, a checkpoint folder, the model's name at --base-url, or"
-        " scripted:FILE.jsonl | scripted:module:function.",
+        description="A name of `agentopt list models`, a checkpoint folder, a GGUF file, the model's name at"
+        " --base-url, or scripted:FILE.jsonl | scripted:module:function.",
     )
     backend: Literal["auto", "vllm", "openai", "transformers", "scripted"] = Field(
         "auto", description="auto: scripted for scripted:..., openai with a base_url, vllm otherwise."

