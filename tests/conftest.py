@@ -9,6 +9,10 @@ from hypothesis import settings
 # Two workers with a thread for each core would wait for each other; it is read when torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# The size of the terminal that the tests run in is none of theirs, and workers of xdist are told one where there is none.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 # Journals and ledgers wait for the disk at each record: for nothing, where a test throws them away. So the folders of
 # tests lie in memory, where there is plenty of it.
 MEMORY = Path("/dev/shm")
