@@ -108,7 +108,7 @@ def plan(
         say(f"No method was given: using {config.method}. The others:  agentopt list methods")
     if config.executor == "ray":
         raise UsageError("--executor ray is not available yet; use --executor local.")
-    options = options_of(config)
+    options = options_of(config, model=bool(settings.get("model")))
     if task is None:
         config = config.model_copy(update={"task": absolute(config.task)})
         task = _task(config)
@@ -206,7 +206,7 @@ def resume_run(
 def same_run(plan: Plan, run: Path) -> None:
     """Raises UsageError where a run folder was made by another configuration than the plan's, `Changes` left aside."""
     there = load_config(run)[0]
-    before = there.model_dump() | {"options": options_of(there).model_dump(mode="json")}
+    before = there.model_dump() | {"options": options_of(there, model=there.model is not None).model_dump(mode="json")}
     now = plan.config.model_dump()
     for name in before:
         if name in Changes.model_fields or (name == "task" and is_ask_tell(before[name]) and is_ask_tell(now[name])):
@@ -303,10 +303,11 @@ def _lacks_code(method: Method, task: Task) -> bool:
     return getattr(method, "needs_code", False) and getattr(task, "code", None) is None
 
 
-def options_of(config: RunConfig) -> MethodOptions:
-    """Returns the options of a configuration's method, checked."""
-    model = load_method(config.method).Options
-    return validated(model, with_none(model, config.options), f"option of {config.method}")
+def options_of(config: RunConfig, *, model: bool) -> MethodOptions:
+    """Returns the options of a configuration's method, checked; `model` is whether the user names a language model."""
+    kind = load_method(config.method).Options
+    given = {**kind.with_model, **config.options} if model else config.options
+    return validated(kind, with_none(kind, given), f"option of {config.method}")
 
 
 def _task(config: RunConfig) -> Task:

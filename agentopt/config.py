@@ -20,7 +20,7 @@ from agentopt.task import DEFAULT_TASK
 from agentopt.trial import Json
 
 FILE = "config.toml"
-DEFAULT_METHOD = "cmaes"
+DEFAULT_METHOD = "auto"
 DEFAULT_TRIALS = 100
 
 _AMOUNT = r"(\d+(?:\.\d+)?)"

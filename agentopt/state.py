@@ -32,7 +32,7 @@ def state_of(run: Path) -> dict[str, Json]:
     if history.header["space"] != json_value(task.space.to_json()):
         raise ReplayMismatch(f"The search space of {config.task} is not the one that {run} was started with.")
     gateway = [] if config.model is None else [recorded_gateway(config.model, run, config.seed, history.calls)]
-    optimizer = Plan(config, task, options_of(config)).optimizer(*gateway)
+    optimizer = Plan(config, task, options_of(config, model=config.model is not None)).optimizer(*gateway)
     replay(run, history, optimizer, task.objectives)
     return {
         "run": str(run),

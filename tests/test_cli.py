@@ -129,7 +129,7 @@ def test_the_default_configuration_is_the_first_trial_unless_it_is_not_wanted(ca
         (["run", "hollm", "-o", "growth=1e308"], "it must be 1000000 or less, or 'auto'"),
         (["run", "llambo", "-o", "alpha=inf"], "alpha = inf cannot be used: it must be a finite number"),
         (["run", "mohollm", "-o", "surrogate=labels"], "option of mohollm: surrogate=labels predicts one objective"),
-        (["run", "hollm", "--task", "zdt1"], "Methods that take several: random, "),
+        (["run", "hollm", "--task", "zdt1"], "Methods that take several: auto, random, "),
         (["run", "llm", "--model", "qwen-0.8c"], "Did you mean 'qwen-0.8b'?"),
         (["run", "llm", "--model", "scripted:nowhere.jsonl"], "nowhere.jsonl"),
         (["run", "random", "--name", "a/b"], "cannot be a folder's name"),

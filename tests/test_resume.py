@@ -46,10 +46,10 @@ REPLIES = [
     json.dumps([0.02, 6, 999, "b"]),
     "",
 ]
-SLOW = ("gp", "smac", "nevergrad")
+SLOW = ("optuna-gp", "smac", "nevergrad")
 ON_VALUES = [name for name in METHODS if not getattr(load_method(name), "needs_code", False)]
 """The methods that search the values of a space; those that edit code need a task with code."""
-CUTS = {"smac": 4, "gp": 5}
+CUTS = {"smac": 4, "optuna-gp": 5}
 """At how many places the journals of slow methods are cut; those of others are cut at eight."""
 IN_PROCESSES = ("random", "cmaes", "tpe", "centaur", "hollm")
 """Methods of all kinds, which are run by two real workers; that any order can be replayed is in each one's contract."""

@@ -16,7 +16,7 @@ from agentopt.errors import UsageError
 from agentopt.llm.models import default_model
 from agentopt.optimizers import load_method
 from agentopt.report.comparison.cells import Method
-from agentopt.report.comparison.family import Family, family_pairs, seeds_needed
+from agentopt.report.comparison.family import ASKERS, Family, family_pairs, seeds_needed
 from agentopt.report.comparison.folder import VERSION, safe_name
 
 DEFAULT_SEEDS = 10
@@ -79,10 +79,13 @@ class Design:
     def settings(self, contender: Contender, task: str, seed: int) -> dict[str, Any]:
         """Returns the settings of one cell's run."""
         own = {} if contender.model is None else {"name": contender.model}
+        # The model of all is that of the methods that ask one as they stand: naming it makes none ask.
+        optional = bool(load_method(contender.method).Options.with_model)
+        common = self.model if contender.asks or own or not optional else None
         found = {"method": contender.method, "options": dict(contender.options), "task": task, "seed": seed}
         found |= {"trials": self.trials, "budget": self.budget, "default": self.baseline}
         found |= {"max_failures": self.max_failures}
-        found |= {"model": {**(self.model or {}), **own} or None, "task_options": dict(self.task_options) or None}
+        found |= {"model": {**(common or {}), **own} or None, "task_options": dict(self.task_options) or None}
         return {key: value for key, value in found.items() if value is not None}
 
     @property
@@ -107,12 +110,16 @@ def _label(method: str, options: Mapping[str, Any]) -> str:
 
 
 def controls(of: Contender) -> list[Contender]:
-    """Returns the model-free twins of an LLM method: the same schedule with each other sampler that it offers."""
-    method = load_method(of.method)
-    field = method.Options.model_fields.get("sampler")
-    if field is None or of.options.get("sampler", field.default) != "llm":
-        return []
-    made = [{**of.options, "sampler": name} for name in typing.get_args(field.annotation) if name != "llm"]
+    """Returns the model-free twins of an LLM method: the same schedule with whoever else it lets propose."""
+    kind = load_method(of.method).Options
+    options = of.options if of.model is None else {**kind.with_model, **of.options}
+    made = [
+        {**of.options, option: name}
+        for option, asks in ASKERS.items()
+        if (field := kind.model_fields.get(option)) and options.get(option, field.default) == asks
+        for name in typing.get_args(field.annotation)
+        if name != asks
+    ]
     return [Contender(_label(of.method, options), of.method, options, control_of=of.label) for options in made]
 
 

@@ -20,13 +20,15 @@ from agentopt.errors import UsageError, unknown
 from agentopt.protocols import Optimizer, Problem
 
 METHODS = {
+    "auto": "agentopt.optimizers.auto:Auto",
     "random": "agentopt.optimizers.random:RandomSearch",
     "sobol": "agentopt.optimizers.sobol:Sobol",
     "local": "agentopt.optimizers.local:LocalSearch",
     "cmaes": "agentopt.optimizers.cmaes:CmaEs",
     "regularized-evolution": "agentopt.optimizers.aging:RegularizedEvolution",
     "tpe": "agentopt.optimizers.tpe:Tpe",
-    "gp": "agentopt.optimizers.gp:Gp",
+    "gp": "agentopt.optimizers.gp.method:Gp",
+    "optuna-gp": "agentopt.optimizers.optuna_gp:OptunaGp",
     "optuna-cmaes": "agentopt.optimizers.optuna_cmaes:OptunaCmaEs",
     "smac": "agentopt.optimizers.smac:Smac",
     "nevergrad": "agentopt.optimizers.nevergrad:Nevergrad",
@@ -54,6 +56,8 @@ class MethodOptions(BaseModel):
     context: ClassVar[int] = 8192
     """The tokens of prompt and reply together that it needs, where the user says nothing."""
 
+    with_model: ClassVar[Mapping[str, Any]] = {}
+    """For a method that can do without a language model: the options that are set where the user names one."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """For a method with an option `preset`: the options that each of its values sets where they are not given."""
 

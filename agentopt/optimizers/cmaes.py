@@ -19,7 +19,7 @@ from agentopt.optimizers.choices import Choices
 from agentopt.optimizers.evolution import Evolution, Slot
 from agentopt.protocols import Problem
 from agentopt.space import Cube, reencoded
-from agentopt.trial import Json, Origin, Suggestion, Trial, Value, first_value
+from agentopt.trial import Json, Origin, Params, Suggestion, Trial, Value, first_value
 
 _INT_STD = 0.2
 """The least standard deviation of an integer's coordinate, in levels."""
@@ -58,17 +58,21 @@ class MixedEvolution:
         *,
         clip_foreign: bool = True,
         loss: Callable[[Trial], float] = first_value,
+        start: Params | None = None,
     ) -> None:
-        """`loss` is what a complete trial counts as, asked for all trials of a generation when it is complete."""
+        """`loss` is what a complete trial counts as, asked for all trials of a generation when it is complete.
+
+        `start` is the first mean, in place of the one that the options say.
+        """
         self.space, self._loss = problem.space, loss
         self._ordered = np.flatnonzero(~self.space.choice_mask)
-        defaults = self.space.defaults() if options.start == "default" else None
+        defaults = start or (self.space.defaults() if options.start == "default" else None)
         centre = np.full(len(self.space), 0.5)
-        start = centre if defaults is None else np.clip(self.space.encode(defaults), 0.0, 1.0)
+        mean = centre if defaults is None else np.clip(self.space.encode(defaults), 0.0, 1.0)
         sigma = options.sigma0 or (1 / 6 if defaults is None else 0.1)
         least = np.array([_INT_STD / p.levels if p.levels else 0.0 for p in self.space.parameters])
         self.evolution = Evolution(
-            start[self._ordered],
+            mean[self._ordered],
             sigma,
             rng,
             popsize=options.popsize or (4 if not len(self._ordered) else None),
@@ -165,8 +169,11 @@ class CmaEs:
     single_objective: ClassVar[bool] = True
     Options = CmaEsOptions
 
-    def __init__(self, problem: Problem, options: CmaEsOptions, rng: np.random.Generator) -> None:
-        self._search = MixedEvolution(problem, options, rng)
+    def __init__(
+        self, problem: Problem, options: CmaEsOptions, rng: np.random.Generator, *, start: Params | None = None
+    ) -> None:
+        """`start`: a configuration to start from, in place of the one that the options say."""
+        self._search = MixedEvolution(problem, options, rng, start=start)
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns free slots of the running generation, none while all are being evaluated."""

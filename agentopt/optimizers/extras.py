@@ -28,7 +28,7 @@ class Extra:
 
 
 EXTRAS: Mapping[str, Extra] = {
-    "gp": Extra("gp", ("torch", "greenlet")),
+    "optuna-gp": Extra("optuna-gp", ("torch", "greenlet")),
     "optuna-cmaes": Extra("optuna-cmaes", ("cmaes",)),
     "pymoo-nsga2": Extra("pymoo", ("pymoo",)),
     "smac": Extra("smac", ("smac",)),

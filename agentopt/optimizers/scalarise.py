@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from agentopt.errors import UsageError
 from agentopt.protocols import Problem
@@ -56,3 +59,25 @@ class Scalarisation:
             width = far / 2 - best / 2
             parts.append(self._weights[i] * ((value / 2 - best / 2) / width if width > 0 else 0.0))
         return max(parts) + AUGMENTED * sum(parts)
+
+
+def chebyshev(
+    values: np.ndarray[Any, np.dtype[np.float64]],
+    weights: np.ndarray[Any, np.dtype[np.float64]],
+    stated: Sequence[float | None],
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Returns that loss of many trials, shape (n,), from minimised values of shape (n, m); infinite ones failed.
+
+    `weights` sum to one; `stated` are the references that the task states.
+    """
+    complete = np.isfinite(values).all(axis=1)
+    if not complete.any():
+        return np.full(len(values), math.inf)
+    halves = values[complete] / 2
+    best, worst = halves.min(axis=0), halves.max(axis=0)
+    far = [w if s is None or s / 2 <= b else s / 2 for s, b, w in zip(stated, best, worst, strict=True)]
+    width = np.array(far) - best
+    parts = weights * (halves - best) / np.where(width > 0, width, math.inf)
+    losses = np.full(len(values), math.inf)
+    losses[complete] = parts.max(axis=1) + AUGMENTED * parts.sum(axis=1)
+    return losses

@@ -48,7 +48,7 @@ def _label(variant):
 def _problems(name, given):
     if getattr(load_method(name), "needs_code", False):
         return ("code",)
-    if name in ("gp", "smac"):
+    if name in ("optuna-gp", "smac"):
         return ("grids", "choices")
     if name in ("llambo", "mohollm"):  # on the loop of hollm, which runs on all of them
         return ("mixed", "choices")

@@ -31,7 +31,7 @@ MIXED = Problem(
     (Objective(),),
     trials=60,
 )
-PEERS = ("gp", "smac", "nevergrad", "optuna-cmaes", "nsga2", "pymoo-nsga2", "regularized-evolution")
+PEERS = ("optuna-gp", "smac", "nevergrad", "optuna-cmaes", "nsga2", "pymoo-nsga2", "regularized-evolution")
 
 
 def build(method, problem, seed=0, **options):
@@ -118,7 +118,7 @@ def test_smac_leaves_nothing_behind(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize("method", PEERS)
 def test_it_finds_lower_values_than_random_search(method):
     """Medians of three seeds at 60 trials of a bowl in three dimensions."""
-    options = {"smac": {"challengers": 50, "retrain_after": 16}, "gp": {"n_startup_trials": 50}}.get(method, {})
+    options = {"smac": {"challengers": 50, "retrain_after": 16}, "optuna-gp": {"n_startup_trials": 50}}.get(method, {})
     problem = Problem(NUMBERS.space, NUMBERS.objectives, trials=60)
 
     def best(name, seed, **options):

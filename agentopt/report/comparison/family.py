@@ -11,8 +11,8 @@ from agentopt.report.comparison.cells import Method
 from agentopt.report.comparison.signed_rank import ALPHA, least_p, pairs_needed
 from agentopt.trial import Json
 
-_LLM = "llm"
-"""The sampler that asks a language model."""
+ASKERS = {"sampler": "llm", "prior": "model"}
+"""The options that say who proposes, and the value with which a language model is asked."""
 _NAMED = 4
 
 
@@ -26,22 +26,24 @@ class Family(StrEnum):
 
 
 def controls_of(method: Method, methods: Sequence[Method]) -> list[Method]:
-    """Returns a method's model-free twins: those made as such, and those that differ in their sampler alone."""
-    mine = _without_sampler(method)
+    """Returns a method's model-free twins: those made as such, and those that differ alone in who proposes."""
+    mine = _without_asker(method)
     return [
         other
         for other in methods
         if other.control_of == method.label
-        or (other.label != method.label and _is_control(other) and _without_sampler(other) == mine)
+        or (other.label != method.label and _is_control(other, method) and _without_asker(other) == mine)
     ]
 
 
-def _is_control(method: Method) -> bool:
-    return not method.asks and method.options.get("sampler", _LLM) != _LLM
+def _is_control(method: Method, of: Method) -> bool:
+    sampler = ASKERS["sampler"]
+    other = method.options.get("sampler", sampler) != sampler or method.options.get("prior") != of.options.get("prior")
+    return not method.asks and other
 
 
-def _without_sampler(method: Method) -> tuple[str, dict[str, Json]]:
-    return method.method, {key: value for key, value in method.options.items() if key != "sampler"}
+def _without_asker(method: Method) -> tuple[str, dict[str, Json]]:
+    return method.method, {key: value for key, value in method.options.items() if key not in ASKERS}
 
 
 def every_pair(methods: Sequence[Method]) -> list[tuple[int, int]]:

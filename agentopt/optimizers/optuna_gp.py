@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.samplers import GPSampler
 
 
-class Gp:
+class OptunaGp:
     """Asks Optuna's Gaussian-process sampler, and tells it what was run."""
 
     summary: ClassVar[str] = (
@@ -34,7 +34,7 @@ class Gp:
         failed: FailedOption = "worst"
 
     def __init__(self, problem: Problem, options: Options, rng: np.random.Generator) -> None:
-        require("gp")
+        require("optuna-gp")
         seed = int(rng.integers(2**32))
 
         def sampler() -> GPSampler:

@@ -1,0 +1,35 @@
+"""How much a row promises: log expected improvement, averaged over the members of a process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import log_ndtr, logsumexp
+
+from agentopt.optimizers.gp.kernel import Vector
+from agentopt.optimizers.gp.process import Prediction
+
+_FAR = -5.0
+"""Standard deviations below which the asymptotic form of log EI is used (Ament et al., arXiv 2310.20708)."""
+
+
+def log_improvement(mean: Vector, std: Vector, best: float) -> Vector:
+    """Returns the log of the expected improvement below `best` of normal distributions, shape (m,)."""
+    u = (best - mean) / std
+    near = np.maximum(u, _FAR)
+    density = -0.5 * u * u - 0.5 * math.log(2 * math.pi)
+    direct = np.log(
+        np.maximum(near * np.exp(log_ndtr(near)) + np.exp(-0.5 * near * near) / math.sqrt(2 * math.pi), 1e-300)
+    )
+    far = density - 2 * np.log(np.maximum(-u, 1e-9))
+    logs: Vector = np.where(u > _FAR, direct, far) + np.log(std)
+    return logs
+
+
+def expected_improvement(predictions: Sequence[Prediction]) -> Vector:
+    """Returns the log of the members' expected improvements averaged by their weights, shape (m,)."""
+    logs = [log_improvement(p.mean, p.std, p.best) + math.log(p.weight) for p in predictions]
+    found: Vector = logsumexp(logs, axis=0)
+    return found

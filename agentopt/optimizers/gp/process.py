@@ -1,0 +1,221 @@
+"""The Gaussian process: values at rows, an output warp, and hyperparameters averaged over a small population.
+
+The warp is the standardised log((y - lowest) / (median - lowest) + c). Its shift c is a hyperparameter like the scales
+of the kernel and the noise, so the likelihood has the warp's Jacobian. The signal variance is integrated out under an
+inverse gamma prior of shape 1 and scale 1. Hyperparameters are not optimized: a population of them takes some steps of
+a random walk on their posterior at each fit and is averaged over by posterior density.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import lapack
+
+from agentopt.optimizers.gp.kernel import Distances, Mask, Vector
+from agentopt.optimizers.gp.rows import Rows
+
+KEPT = 6
+"""How many sets of hyperparameters are averaged over."""
+NEGLIGIBLE = 0.02
+"""Sets with a smaller share of the posterior are left out of predictions."""
+_STEPS = (0.15, 0.5, 1.0)
+"""Standard deviations of a step of the random walk, in logs."""
+_TOGETHER = 0.25
+"""The share of steps that move all scales by the same amount."""
+_FARTHEST = 1e12
+"""The largest distance from the lowest value, in medians, that is told apart."""
+_NOISE, _SHIFT = -2, -1
+"""Where the log noise and the log shift of the warp stand among the hyperparameters; the scales come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Independent normal priors of the hyperparameters, and their bounds; all in logs."""
+
+    mean: Vector
+    std: Vector
+    low: Vector
+    high: Vector
+
+    @staticmethod
+    def of(choices: Mask, noise: float) -> Prior:
+        """Returns the prior for columns of which some are choices; `noise` is the mean of the log noise."""
+        columns, numbers = len(choices), max(1, int((~choices).sum()))
+        scale = np.where(choices, -0.7, -0.1 + 0.5 * math.log(numbers))
+        return Prior(
+            mean=np.concatenate([scale, [noise, 0.0]]),
+            std=np.concatenate([np.ones(columns), [2.5, 3.0]]),
+            low=np.concatenate([np.full(columns, -5.0), [-20.0, -14.0]]),
+            high=np.concatenate([np.full(columns, 4.0), [1.0, 4.0]]),
+        )
+
+    def log_density(self, h: Vector) -> float:
+        """Returns the log density up to a constant."""
+        return float(-0.5 * np.sum(((h - self.mean) / self.std) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """From values to standardised ones and back."""
+
+    lowest: float
+    scale: float
+    """Median minus lowest."""
+    shift: float
+    centre: float
+    spread: float
+
+    def back(self, z: Vector) -> Vector:
+        """Returns the values that standardised ones stand for, in the units of the objective."""
+        logs = np.minimum(z * self.spread + self.centre, math.log(_FARTHEST))
+        values: Vector = self.lowest + (np.exp(logs) - self.shift) * self.scale
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One set of hyperparameters, and the process under it."""
+
+    h: Vector
+    score: float
+    """Log posterior, up to a constant."""
+    z: Vector
+    """Standardised values, shape (n,)."""
+    inverse: Rows
+    """The inverse of the lower Cholesky factor of the kernel matrix, shape (n, n)."""
+    alpha: Vector
+    """The inverse of the kernel matrix times `z`."""
+    variance: float
+    warp: Warp
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one member predicts: normal distributions of standardised values, shapes (m,)."""
+
+    mean: Vector
+    std: Vector
+    best: float
+    """The lowest posterior mean at what was observed."""
+    weight: float
+    warp: Warp
+
+
+class Process:
+    """A process that is fitted again and again to growing data."""
+
+    def __init__(self, choices: Mask, rng: np.random.Generator, *, warped: bool = True, noise: float = -5.0) -> None:
+        """`warped` False: values are taken as they are; `noise` is the prior mean of the log noise."""
+        self._choices, self._rng, self._warped = choices, rng, warped
+        self._prior = Prior.of(choices, noise)
+        shifts = (0.0, -3.0, 3.0) if warped else (0.0,)
+        self._population = [np.concatenate([self._prior.mean[:_SHIFT], [shift]]) for shift in shifts]
+        self.members: list[Member] = []
+        """The sets that are averaged over, the most probable first."""
+        self._rows: Rows = np.empty((0, len(choices)))
+
+    def fit(self, rows: Rows, values: Vector, steps: int) -> None:
+        """Fits finite values, shape (n,), at rows, shape (n, d), with `steps` steps of the random walk."""
+        self._rows = rows
+        standardised = _Standardised(values) if self._warped else None
+        cells = Distances(rows, rows, self._choices)
+
+        def member(h: Vector) -> Member | None:
+            z, warp, jacobian = (values, _NO_WARP, 0.0) if standardised is None else standardised.at(h[_SHIFT])
+            return self._solved(h, cells, z, warp, jacobian)
+
+        found = [m for h in (*self._population, self._prior.mean) if (m := member(h)) is not None]
+        found = sorted(found, key=_by_score)[:KEPT]
+        for _ in range(steps):
+            new = member(self._moved(found[self._rng.integers(len(found))].h))
+            if new is not None and (len(found) < KEPT or new.score > found[-1].score):
+                found = sorted([*found, new], key=_by_score)[:KEPT]
+        self._population = [m.h for m in found]
+        weights = np.exp([m.score - found[0].score for m in found])
+        kept = [(m, float(w)) for m, w in zip(found, weights / weights.sum(), strict=True) if w >= NEGLIGIBLE]
+        self.members = [replace(m, weight=w) for m, w in kept]
+
+    def suppose(self, rows: Rows) -> None:
+        """Adds rows, shape (k, d), as if they had been observed at what is predicted there, until the next fit."""
+        predictions = self.predict(rows)
+        self._rows = np.concatenate([self._rows, rows])
+        cells = Distances(self._rows, self._rows, self._choices)
+        found = []
+        for member, predicted in zip(self.members, predictions, strict=True):
+            z = np.concatenate([member.z, predicted.mean])
+            solved = self._solved(member.h, cells, z, member.warp, 0.0)
+            if solved is not None:
+                found.append(replace(solved, variance=member.variance, weight=member.weight))
+        self.members = found or self.members
+
+    def predict(self, rows: Rows) -> list[Prediction]:
+        """Returns what each member predicts at rows of shape (m, d)."""
+        cells = Distances(rows, self._rows, self._choices)
+        found = []
+        for member in self.members:
+            kernel = cells.kernel(member.h[:_NOISE])
+            half = kernel @ member.inverse.T
+            variance = np.maximum(1.0 - np.einsum("ij,ij->i", half, half), 1e-9) * member.variance
+            best = float((member.z - math.exp(member.h[_NOISE]) * member.alpha).min())
+            found.append(Prediction(kernel @ member.alpha, np.sqrt(variance), best, member.weight, member.warp))
+        return found
+
+    def _moved(self, h: Vector) -> Vector:
+        """Returns a step of the random walk: some hyperparameters apart, or all scales together."""
+        moved, step = h.copy(), _STEPS[self._rng.integers(len(_STEPS))]
+        if self._rng.random() < _TOGETHER:
+            moved[:_NOISE] += self._rng.normal(0.0, step)
+        else:
+            count = len(h) if self._warped else len(h) - 1
+            picked = self._rng.random(count) < max(0.25, 2 / count)
+            if not picked.any():
+                picked[self._rng.integers(count)] = True
+            moved[:count] += np.where(picked, self._rng.normal(0.0, step, count), 0.0)
+        return np.clip(moved, self._prior.low, self._prior.high)
+
+    def _solved(self, h: Vector, cells: Distances, z: Vector, warp: Warp, jacobian: float) -> Member | None:
+        """Returns the process under one set of hyperparameters; None where its matrix is singular."""
+        n = len(z)
+        kernel = cells.kernel(h[:_NOISE])
+        kernel[np.diag_indices(n)] += math.exp(h[_NOISE])
+        factor, failed = lapack.dpotrf(kernel, lower=True, clean=True)
+        if failed:
+            return None
+        inverse, _ = lapack.dtrtri(factor, lower=True)
+        half = inverse @ z
+        square = float(half @ half) + 2
+        likelihood = -0.5 * (n + 2) * math.log(square) - float(np.log(np.diag(factor)).sum())
+        score = likelihood + jacobian + self._prior.log_density(h)
+        return Member(h, score, z, inverse, inverse.T @ half, square / (n + 2), warp)
+
+
+_NO_WARP = Warp(0.0, 1.0, 0.0, 0.0, 1.0)
+
+
+class _Standardised:
+    """Values, and what the warp makes of them at each shift."""
+
+    def __init__(self, values: Vector) -> None:
+        halves = values / 2  # so that the difference of the largest numbers is a number
+        lowest = float(halves.min())
+        scale = float(np.median(halves)) - lowest
+        if scale <= 0:
+            scale = max(float(np.std(halves / 2)) * 2, 1e-12 * max(1.0, abs(lowest)))
+        self._ratio = np.minimum((halves - lowest) / scale, _FARTHEST)
+        self._lowest, self._scale = lowest * 2, scale * 2
+
+    def at(self, log_shift: float) -> tuple[Vector, Warp, float]:
+        """Returns the standardised values, the warp, and the log of its Jacobian."""
+        shift = math.exp(log_shift)
+        logs = np.log(self._ratio + shift)
+        centre, spread = float(logs.mean()), float(logs.std()) + 1e-9
+        jacobian = -len(logs) * math.log(spread) - float(logs.sum())
+        return (logs - centre) / spread, Warp(self._lowest, self._scale, shift, centre, spread), jacobian
+
+
+def _by_score(member: Member) -> float:
+    return -member.score

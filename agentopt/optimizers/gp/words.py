@@ -1,0 +1,45 @@
+"""What a process has learned, in the user's units: which parameters matter, where the best lies, what failed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from agentopt.optimizers.gp.model import Model
+from agentopt.optimizers.gp.rows import Rows, RowSpace
+from agentopt.protocols import Problem
+from agentopt.trial import Json
+
+
+def learned(problem: Problem, space: RowSpace, model: Model, rows: Rows) -> dict[str, Json]:
+    """Returns the state of a fitted process.
+
+    `matters`: the share of each parameter in how fast the objective changes over its whole range, the largest first;
+    `noise`: the standard deviation of repeats, in that of the signal; `expected_best`: the observed configuration with
+    the lowest mean, and with one objective the value there with one standard deviation on both sides.
+    """
+    process = model.process
+    scales = sum(m.weight * m.h[: len(space.choices)] for m in process.members)
+    pace = np.where(space.choices, np.exp(scales), np.exp(-np.asarray(scales)))
+    order = np.argsort(-pace, kind="stable")
+    noise = sum(m.weight * math.exp(m.h[-2] / 2) for m in process.members)
+    predictions = process.predict(rows)
+    best = int(np.argmin(model.mean(rows)))
+    found: dict[str, Json] = {
+        "matters": {problem.space.names[j]: round(float(pace[j] / pace.sum()), 3) for j in order},
+        "noise": round(float(noise), 4),
+        "failing": None if model.failing is None else round(model.failing, 3),
+    }
+    state: dict[str, Json] = {"params": space.params(rows[best])}
+    if len(problem.objectives) == 1:
+        bounds = [
+            sum(
+                p.weight * float(p.warp.back(p.mean[best : best + 1] + side * p.std[best : best + 1])[0])
+                for p in predictions
+            )
+            for side in (-1, 0, 1)
+        ]
+        low, middle, high = sorted(problem.objectives[0].loss(bound) for bound in bounds)
+        state |= {"value": middle, "from": low, "to": high}
+    return {**found, "expected_best": state}
