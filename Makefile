@@ -43,9 +43,10 @@ lint: $(VENV)/.ready ## Checks style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup ## Prints the benchmarks: throughput beside Optuna's, start-up times, what a sandbox and a trial in one cost.
+bench: setup ## Prints the benchmarks: throughput beside Optuna's, start-up times, what an ask, a sandbox and a trial in one cost.
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/startup.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/ask_cost.py --trials 100 1000
 	OMP_NUM_THREADS=1 $(BIN)/python bench/partition.py
 	$(BIN)/python bench/sandbox.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/trial_overhead.py

@@ -129,7 +129,7 @@ class Auto:
 
     def _turn(self) -> tuple[str, str]:
         """Returns whose turn it is, and why where that is not plain."""
-        number, planned = self._asked, self._problem.trials
+        number, planned = self._told + len(self._out), self._problem.trials
         single = len(self._problem.objectives) == 1
         if number >= self._few:
             if single and planned is not None and number >= planned * (1 - TAIL) and self._best is not None:
@@ -160,7 +160,7 @@ class Auto:
         """Returns a step around the best trial; steps shrink over the tail on a log scale."""
         assert self._best is not None
         assert self._problem.trials is not None
-        done = (self._asked / self._problem.trials - (1 - TAIL)) / TAIL
+        done = ((self._told + len(self._out)) / self._problem.trials - (1 - TAIL)) / TAIL
         width = _WIDEST * (_NARROWEST / _WIDEST) ** float(np.clip(done, 0.0, 1.0))
         params = incumbent_step(self._problem.space, self._best.params, self._rng, step=width)
         return Suggestion(params, Origin.LOCAL)

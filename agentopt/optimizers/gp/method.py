@@ -95,6 +95,8 @@ class Gp:
         self._supposed = 0
         self._fitted = -1
         self._asked = 0
+        self._foreign = 0
+        """Trials that others asked for, the task's default not counted."""
         self._note: dict[str, Json] | None = None
         """What came of asking for the belief; None: it was not asked for yet."""
 
@@ -108,6 +110,8 @@ class Gp:
         self._data.add(self._space.row(trial.params), trial.values)
         if trial.token is not None:
             self._pending.pop(trial.token, None)
+        elif trial.origin is not Origin.BASELINE:
+            self._foreign += 1
         self._opening.learn(trial.token, trial.value)
 
     def explain(self) -> Mapping[str, Json]:
@@ -131,7 +135,7 @@ class Gp:
             self._note = note = self._believe()
         token, self._asked = self._asked, self._asked + 1
         losses = self._data.losses(self._weights())
-        if token < self._options.initial or np.isfinite(losses).sum() < LEAST:
+        if token + self._foreign < self._options.initial or np.isfinite(losses).sum() < LEAST:
             rows, kind = self._opening.rows()
             row = self._new(rows)
             self._opening.out(token, kind)
