@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import threading
 import warnings
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Python 3.11 counts the depth of all trees that are being built in one place, and warnings are filtered in another."""
 
 
 class SourceError(ValueError):
@@ -13,7 +17,7 @@ class SourceError(ValueError):
 def parse(text: str) -> ast.Module:
     """Returns the tree of a module; raises SourceError where the text is no Python or is nested too deeply."""
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the compiler thinks of invalid escapes
             return ast.parse(text)
     except SyntaxError as error:
