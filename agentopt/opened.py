@@ -36,9 +36,17 @@ class OpenRun:
     def execute(self) -> Stop:
         """Runs until a budget is spent, trial after trial fails alike, or the run is interrupted."""
         stop = self.study.run()
-        if words := self.study.complaint(stop):
-            self.say(words)
+        for words in (self.study.complaint(stop), self._account()):
+            if words:
+                self.say(words)
         return stop
+
+    def _account(self) -> str:
+        """Returns what the optimizer has to say of the run at its end; a fault in it is no fault of the run."""
+        try:
+            return str(self.optimizer.explain().get("in_words", ""))
+        except Exception as error:
+            return f"{self.config.method} could not explain itself ({type(error).__name__}: {error})."
 
     def new_optimizer(self) -> Optimizer:
         """Returns the optimizer as a resumed session has it: built anew and brought to where the journal is.

@@ -158,7 +158,10 @@ class Optimizer(Protocol):
         """Takes a finished trial, in minimised values; in any order, its own or a foreign one (token None)."""
 
     def explain(self) -> Mapping[str, Json]:
-        """Returns its state in the user's units: for prompts, and for people in `agentopt show RUN --state`."""
+        """Returns its state in the user's units: for prompts, and for people in `agentopt show RUN --state`.
+
+        `in_words`, where it is there, is a line that is said at the end of a run.
+        """
 
 
 @dataclass(frozen=True, slots=True)

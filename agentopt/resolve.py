@@ -34,6 +34,8 @@ def model_settings(
     if not options.needs_model:
         if given:
             say(f"{config.method} asks no language model with these options: the model settings are not used.")
+        elif options.with_model and not options.with_model.keys() & config.options.keys():
+            say(f"{config.method} asks no language model. With --model NAME one says first what it expects to work.")
         return None
     settings = dict(given or {})
     if "name" not in settings:

@@ -80,6 +80,7 @@ class Auto:
         self._since = 0
         """Trials since the best one."""
         self._told = 0
+        self._refined_count = 0
         self._asked = 0
 
     def ask(self, n: int) -> list[Suggestion]:
@@ -106,7 +107,11 @@ class Auto:
     def explain(self) -> Mapping[str, Json]:
         """Returns which searches were asked how often, what their last trials were worth, and the process's state."""
         asked = {name: {"asked": arm.asked, "worth": round(arm.worth, 3)} for name, arm in self._arms.items()}
-        return {"searches": asked, "since_best": self._since, "process": self._arms["gp"].search.explain()}
+        process = self._arms["gp"].search.explain()
+        counts = ", ".join([f"{name} {arm.asked}" for name, arm in self._arms.items()])
+        tail = f", steps of the tail {self._refined_count}" if self._refined_count else ""
+        words = f"Trials asked of: {counts}{tail}. {process.get('in_words', '')}".rstrip()
+        return {"searches": asked, "since_best": self._since, "process": process, "in_words": words}
 
     def _next(self) -> Suggestion | None:
         name, why = self._turn()
@@ -163,6 +168,7 @@ class Auto:
         done = ((self._told + len(self._out)) / self._problem.trials - (1 - TAIL)) / TAIL
         width = _WIDEST * (_NARROWEST / _WIDEST) ** float(np.clip(done, 0.0, 1.0))
         params = incumbent_step(self._problem.space, self._best.params, self._rng, step=width)
+        self._refined_count += 1
         return Suggestion(params, Origin.LOCAL)
 
 

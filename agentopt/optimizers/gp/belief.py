@@ -48,6 +48,16 @@ class Belief:
         least = min(own, uniform)
         return (self._wins() / (own * uniform) * least + 0.5) / (least + 1) if least else 0.5
 
+    def in_words(self, whose: str) -> str:
+        """Returns one sentence on how it did; nothing before it was tried."""
+        own, uniform = self.counts
+        if not own or not uniform:
+            return ""
+        verdict = "was followed" if self.trust > 0 else "was dropped"
+        trials = "its trial was" if own == 1 else f"its {own} trials were"
+        share = self._wins() / (own * uniform)
+        return f"{whose} {verdict}: {trials} better than uniform draws in {share:.0%} of {own * uniform} pairs."
+
     def _wins(self) -> float:
         """Returns in how many pairs its trial is better than the uniform one; a draw counts half."""
         return sum(1.0 if a < b else 0.5 * (a == b) for a in self._own for b in self._uniform)

@@ -25,6 +25,11 @@ from agentopt.trial import Json, Origin, Suggestion, Trial, Value
 
 LEAST = 3
 """Complete trials that a process needs."""
+_WHOSE = {
+    "model": "What the model expects to work",
+    "uniform": "The uniform prior",
+    "default": "The neighbourhood of the default configuration",
+}
 _TRIES = 50
 _GOOD = 0.1
 """The share of the trials that steps go out from."""
@@ -123,6 +128,7 @@ class Gp:
         belief = self._opening.belief
         if belief is not None:
             state["belief"] = {"better_than_uniform": round(belief.better, 3), "trust": round(belief.trust, 3)}
+            state["in_words"] = belief.in_words(_WHOSE[self._options.prior])
         return (
             state
             if self._fitted < 0
