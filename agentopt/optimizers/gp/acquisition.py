@@ -11,8 +11,11 @@ from scipy.special import log_ndtr, logsumexp
 from agentopt.optimizers.gp.kernel import Vector
 from agentopt.optimizers.gp.process import Prediction
 
-_FAR = -5.0
-"""Standard deviations below which the asymptotic form of log EI is used (Ament et al., arXiv 2310.20708)."""
+_FAR = -30.0
+"""Standard deviations below which the asymptotic form of log EI is used (Ament et al., arXiv 2310.20708).
+
+The two forms differ by 2e-5 here; nearer to 0 the asymptotic one is too large, and farther away the density underflows.
+"""
 
 
 def log_improvement(mean: Vector, std: Vector, best: float) -> Vector:
@@ -23,7 +26,8 @@ def log_improvement(mean: Vector, std: Vector, best: float) -> Vector:
     direct = np.log(
         np.maximum(near * np.exp(log_ndtr(near)) + np.exp(-0.5 * near * near) / math.sqrt(2 * math.pi), 1e-300)
     )
-    far = density - 2 * np.log(np.maximum(-u, 1e-9))
+    away = np.minimum(u, _FAR)
+    far = density - 2 * np.log(-away) + np.log1p(-3 / away**2)
     logs: Vector = np.where(u > _FAR, direct, far) + np.log(std)
     return logs
 

@@ -27,6 +27,7 @@ _TOGETHER = 0.25
 """The share of steps that move all scales by the same amount."""
 _FARTHEST = 1e12
 """The largest distance from the lowest value, in medians, that is told apart."""
+_LARGEST = float(np.finfo(float).max)
 _NOISE, _SHIFT = -2, -1
 """Where the log noise and the log shift of the warp stand among the hyperparameters; the scales come first."""
 
@@ -63,7 +64,7 @@ class Warp:
 
     lowest: float
     scale: float
-    """Median minus lowest."""
+    """Median minus lowest. Both are of the halves of the values: the difference of any two of these is a number."""
     shift: float
     centre: float
     spread: float
@@ -71,7 +72,9 @@ class Warp:
     def back(self, z: Vector) -> Vector:
         """Returns the values that standardised ones stand for, in the units of the objective."""
         logs = np.minimum(z * self.spread + self.centre, math.log(_FARTHEST))
-        values: Vector = self.lowest + (np.exp(logs) - self.shift) * self.scale
+        with np.errstate(over="ignore"):
+            halves = self.lowest + (np.exp(logs) - self.shift) * self.scale
+        values: Vector = np.clip(halves, -_LARGEST / 2, _LARGEST / 2) * 2
         return values
 
 
@@ -142,15 +145,16 @@ class Process:
     def suppose(self, rows: Rows) -> None:
         """Adds rows, shape (k, d), as if they had been observed at what is predicted there, until the next fit."""
         predictions = self.predict(rows)
-        self._rows = np.concatenate([self._rows, rows])
-        cells = Distances(self._rows, self._rows, self._choices)
+        both = np.concatenate([self._rows, rows])
+        cells = Distances(both, both, self._choices)
         found = []
         for member, predicted in zip(self.members, predictions, strict=True):
             z = np.concatenate([member.z, predicted.mean])
             solved = self._solved(member.h, cells, z, member.warp, 0.0)
             if solved is not None:
                 found.append(replace(solved, variance=member.variance, weight=member.weight))
-        self.members = found or self.members
+        if found:
+            self._rows, self.members = both, found
 
     def predict(self, rows: Rows) -> list[Prediction]:
         """Returns what each member predicts at rows of shape (m, d)."""
@@ -200,13 +204,16 @@ class _Standardised:
     """Values, and what the warp makes of them at each shift."""
 
     def __init__(self, values: Vector) -> None:
-        halves = values / 2  # so that the difference of the largest numbers is a number
-        lowest = float(halves.min())
-        scale = float(np.median(halves)) - lowest
+        halves = values / 2
+        self._lowest = float(halves.min())
+        above = halves - self._lowest
+        scale, highest = float(np.median(halves)) - self._lowest, float(above.max())
         if scale <= 0:
-            scale = max(float(np.std(halves / 2)) * 2, 1e-12 * max(1.0, abs(lowest)))
-        self._ratio = np.minimum((halves - lowest) / scale, _FARTHEST)
-        self._lowest, self._scale = lowest * 2, scale * 2
+            spread = float(np.std(above / highest)) * highest if highest > 0 else 0.0
+            scale = max(spread, 1e-12 * max(1.0, abs(self._lowest)))
+        with np.errstate(over="ignore"):
+            self._ratio = np.minimum(above / scale, _FARTHEST)
+        self._scale = scale
 
     def at(self, log_shift: float) -> tuple[Vector, Warp, float]:
         """Returns the standardised values, the warp, and the log of its Jacobian."""
