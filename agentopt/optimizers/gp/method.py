@@ -21,7 +21,7 @@ from agentopt.optimizers.sampler import SamplerName, make_sampler
 from agentopt.optimizers.seen import Seen
 from agentopt.optimizers.wording import PromptStyle
 from agentopt.protocols import Problem
-from agentopt.trial import Json, Origin, Suggestion, Trial, Value
+from agentopt.trial import Json, Origin, Params, Suggestion, Trial
 
 LEAST = 3
 """Complete trials that a process needs."""
@@ -35,6 +35,8 @@ _GOOD = 0.1
 """The share of the trials that steps go out from."""
 _OTHERS = 100
 """Uniform rows that those of a belief are compared with."""
+_DIGITS = 12
+"""The decimals of a coordinate by which rows are told apart."""
 _FAINT = 0.01
 """An exponent of a belief below which it is left alone."""
 
@@ -95,7 +97,9 @@ class Gp:
         self._model = Model(self._space.choices, rng)
         self._data = Observations(len(problem.space), problem.objectives)
         self._opening = Opening(self._space, options.initial, rng)
-        self._seen: set[tuple[Value, ...]] = set()
+        self._seen: set[tuple[float, ...]] = set()
+        self._answers = self._space.rows([])
+        """What was answered when the belief was asked for, what the answers agree on first, shape (k, d)."""
         self._pending: dict[int, Rows] = {}
         self._supposed = 0
         self._fitted = -1
@@ -111,7 +115,7 @@ class Gp:
 
     def tell(self, trial: Trial) -> None:
         """Takes a finished trial, its own or a foreign one."""
-        self._seen.add(self._problem.key(trial.params))
+        self._seen.add(self._identity(trial.params))
         self._data.add(self._space.row(trial.params), trial.values)
         if trial.token is not None:
             self._pending.pop(trial.token, None)
@@ -145,18 +149,20 @@ class Gp:
             rows, kind = self._opening.rows()
             row = self._new(rows)
             self._opening.out(token, kind)
-            origin = self._believer if kind == "belief" else Origin.RANDOM
+            origin = self._origin(row) if kind == "belief" else Origin.RANDOM
         else:
             row, origin = self._searched(losses)
         self._pending[token] = row
         params = self._space.params(row)
-        self._seen.add(self._problem.key(params))
+        self._seen.add(self._identity(params))
         return Suggestion(params, origin, token, note)
 
-    @property
-    def _believer(self) -> Origin:
-        by = {"model": Origin.LLM, "uniform": Origin.CONTROL}
-        return by.get(self._options.prior, Origin.LOCAL)
+    def _origin(self, row: Rows) -> Origin:
+        """Returns who proposed a row of the belief: an answer's is the model's, a step around one is not."""
+        asked = {"model": Origin.LLM, "uniform": Origin.CONTROL}.get(self._options.prior)
+        if asked is not None and (self._answers == row).all(axis=1).any():
+            return asked
+        return Origin.FALLBACK if asked is Origin.LLM and not len(self._answers) else Origin.LOCAL
 
     def _believe(self) -> dict[str, Json]:
         """Asks for what is believed, and returns what came of it."""
@@ -170,7 +176,9 @@ class Gp:
             advice = default or self._space.params(self._space.draw(1, self._rng)[0])
             proposals = sampler.propose(Seen(self._problem), {"default": default is not None}, advice, options.replies)
             answers = [self._space.row(p.params) for p in proposals if p.params is not None]
-            rows = [consensus(self._space, np.array(answers)), *answers, *rows] if answers else rows
+            if answers:
+                self._answers = np.array([consensus(self._space, np.array(answers)), *answers])
+                rows = [*self._answers, *rows]
             calls = sorted({call for p in proposals for call in p.note.get("calls", ())})
             reasons = [p.reason for p in proposals if p.params is None]
             note = ({"calls": calls} if calls else {}) | (
@@ -231,4 +239,11 @@ class Gp:
         return next((row for row in draws if self._is_new(row)), draws[0])
 
     def _is_new(self, row: Rows) -> bool:
-        return self._problem.key(self._space.params(row)) not in self._seen
+        return self._identity(self._space.params(row)) not in self._seen
+
+    def _identity(self, params: Params) -> tuple[float, ...]:
+        """Returns what is alike for configurations that are run as one, the last digits of their numbers aside.
+
+        A row is decoded to its numbers but for their last digits: it would be run again where these counted.
+        """
+        return tuple(np.round(self._space.row(self._problem.repair(params)), _DIGITS).tolist())
