@@ -131,9 +131,10 @@ def test_a_belief_that_is_right_is_followed(tmp_path):
     run = search(tmp_path, saying(GOOD)).run(8)
     assert origins(run)[:2] == [Origin.LLM, Origin.RANDOM]
     assert origins(run).count(Origin.LLM) == 5
-    state = run.optimizer.explain()["belief"]
-    assert state["better_than_uniform"] > 0.6
-    assert state["trust"] > 0.5
+    state = run.optimizer.explain()
+    assert state["in_words"].startswith("What the model expects to work was followed: its 5 trials were better than")
+    assert state["belief"]["better_than_uniform"] > 0.6
+    assert state["belief"]["trust"] > 0.5
     first = run.asked[0].params
     assert abs(first["x"] - GOOD["x"]) + abs(first["y"] - GOOD["y"]) < 0.03
 
@@ -141,7 +142,9 @@ def test_a_belief_that_is_right_is_followed(tmp_path):
 def test_a_belief_that_is_wrong_costs_a_trial_or_two(tmp_path):
     run = search(tmp_path, saying(BAD)).run(25)
     assert origins(run, first=25).count(Origin.LLM) <= 2
-    assert run.optimizer.explain()["belief"]["trust"] == 0
+    state = run.optimizer.explain()
+    assert state["belief"]["trust"] == 0
+    assert state["in_words"].startswith("What the model expects to work was dropped: ")
     assert min(hill(0, s.params).values[0] for s in run.asked) < 1e-3
 
 
@@ -170,7 +173,9 @@ def test_replies_that_cannot_be_read_leave_no_belief(tmp_path):
 
 def test_the_default_that_takes_the_place_of_lost_replies_is_not_called_the_models(tmp_path):
     run = search(tmp_path, Model(lambda *_: "no"), PROBLEM, flaky).run(12)
-    assert "belief" in run.optimizer.explain()
+    state = run.optimizer.explain()
+    assert state["belief"]["trust"] >= 0
+    assert state["in_words"].startswith("The neighbourhood of the default configuration was ")
     assert run.asked[0].origin is Origin.FALLBACK
     assert set(origins(run)) == {Origin.FALLBACK, Origin.RANDOM}
 

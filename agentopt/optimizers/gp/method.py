@@ -132,7 +132,7 @@ class Gp:
         belief = self._opening.belief
         if belief is not None:
             state["belief"] = {"better_than_uniform": round(belief.better, 3), "trust": round(belief.trust, 3)}
-            state["in_words"] = belief.in_words(_WHOSE[self._options.prior])
+            state["in_words"] = belief.in_words(_WHOSE[self._options.prior if len(self._answers) else "default"])
         return (
             state
             if self._fitted < 0
