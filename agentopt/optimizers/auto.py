@@ -34,6 +34,10 @@ _PATIENCE, _PATIENCE_SHARE = 15, 0.25
 """Without a better trial for this many, and this share of all, another search takes turns."""
 _LATEST = 10
 """A search is judged by so many of its last trials, each against so many before it."""
+_UNTRIED = 0.5
+"""What a search is worth before its first trial."""
+_FOR_MANY = {"cmaes", "nsga2"}
+"""The searches that take over where trials are many: after them no other joins."""
 _WIDEST, _NARROWEST = 0.1, 0.001
 _TRIES = 50
 
@@ -49,7 +53,7 @@ class _Arm:
     @property
     def worth(self) -> float:
         """From 0 to 1, from a prior of one trial."""
-        return (0.5 + sum(self.scores)) / (1 + len(self.scores))
+        return (_UNTRIED + sum(self.scores)) / (1 + len(self.scores))
 
 
 class AutoOptions(GpOptions):
@@ -73,7 +77,7 @@ class Auto:
         self._arms = {"gp": _Arm(Gp(problem, options, self._streams[0], gateway))}
         self._few = FEW if problem.trials is None or problem.trials < MANY else FEW // 2
         self._history: list[Trial] = []
-        """The first `FEW` trials, for searches that join later."""
+        """The trials before one for many trials takes over, for searches that join later."""
         self._latest: deque[float] = deque(maxlen=_LATEST)
         self._out: dict[int, tuple[str, int | None]] = {}
         self._best: Trial | None = None
@@ -99,7 +103,7 @@ class Auto:
             arm.search.tell(_as(trial, token if other == name else None))
         self._latest.append(trial.value)
         self._told, self._since = self._told + 1, self._since + 1
-        if self._told <= FEW:
+        if not _FOR_MANY & self._arms.keys():
             self._history.append(trial)
         if trial.complete and (self._best is None or trial.value < self._best.value):
             self._best, self._since = trial, 0
@@ -141,10 +145,14 @@ class Auto:
                 return "tail", "the last tenth of the budget"
             return ("cmaes" if single else "nsga2"), "many trials"
         if single and self._since >= max(_PATIENCE, _PATIENCE_SHARE * self._told):
-            worth = np.array([self._arm(name).worth for name in ("gp", "tpe")]) ** 2
+            worth = np.array([self._worth(name) for name in ("gp", "tpe")]) ** 2
             if self._rng.random() < worth[1] / worth.sum() / 2:
                 return "tpe", f"no better trial for {self._since}"
         return "gp", ""
+
+    def _worth(self, name: str) -> float:
+        """Returns what a search's last trials were worth; one that was never asked is not built for that."""
+        return self._arms[name].worth if name in self._arms else _UNTRIED
 
     def _arm(self, name: str) -> _Arm:
         """Returns a search, built at its first turn: then it learns of the trials before."""
