@@ -39,6 +39,8 @@ from agentopt.report.comparison.analysis import Analysis
 from agentopt.report.comparison.family import Family, controls_of, family_pairs, promise
 from agentopt.report.comparison.folder import load_comparison, safe_name
 
+MODEL = "scripted:agentopt.testing.models:uniform"
+
 
 def comparison(*methods, tasks=("sphere-3", "branin"), seeds=2, trials=12, **more):
     return Design(tuple(map(contender, methods)), tasks, tuple(range(seeds)), trials, **more)
@@ -321,6 +323,45 @@ def test_two_models_can_be_compared_and_share_their_controls(tmp_path):
     assert family_pairs(design.contenders, Family.FIRST) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
     with pytest.raises(UsageError, match=r"cmaes\[model=a\] asks no language model"):
         checked(comparison("cmaes[model=a]"))
+
+
+def asked(design):
+    """The model that each method of a comparison asks, None for none, by its label."""
+    cells = {item.label: plan(design.settings(item, "branin", 0)) for item in design.methods}
+    return {label: cell.config.model and cell.config.model.name for label, cell in cells.items()}
+
+
+def test_a_method_that_may_do_without_a_model_asks_the_one_in_its_brackets_alone():
+    common = {"name": MODEL, "temperature": 0.1}
+    named = f"auto[model={MODEL}]"
+    assert asked(checked(comparison("auto", "tpe", model=common))) == {"auto": None, "tpe": None}
+    assert asked(checked(comparison(named, "auto", "tpe"))) == {named: MODEL, "auto": None, "tpe": None}
+    both = checked(comparison("gp[prior=model]", "gp", model=common))
+    assert asked(both) == {"gp[prior=model]": MODEL, "gp": None}
+    assert [m.asks for m in both.methods] == [True, False]
+    assert both.settings(both.methods[0], "branin", 0)["model"] == common
+    with pytest.raises(UsageError, match="asks no language model: leave model=a out"):
+        checked(comparison("auto[prior=none,model=a]"))
+
+
+def test_the_twins_of_such_a_method_are_its_other_priors_and_are_tested():
+    named = f"auto[initial=4,model={MODEL}]"
+    assert controls(contender("auto")) == []
+    twins = ["auto[initial=4]", "auto[initial=4,prior=uniform]", "auto[initial=4,prior=none]"]
+    assert [twin.label for twin in controls(contender(named))] == twins
+    design = checked(replace(comparison(), methods=with_controls([contender("tpe"), contender(named)])))
+    assert asked(design) == {"tpe": None, named: MODEL, **dict.fromkeys(twins)}
+    assert [m.label for m in controls_of(design.contenders[1], design.contenders)] == twins
+    pairs = family_pairs(design.contenders, Family.FIRST)
+    assert pairs == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4)]
+
+
+def test_the_method_as_it_stands_is_a_twin_and_is_there_once():
+    methods = [contender("tpe"), contender("auto"), contender(f"auto[model={MODEL}]")]
+    alone = checked(replace(comparison(), methods=tuple(methods)))
+    assert [m.label for m in controls_of(alone.contenders[2], alone.contenders)] == ["auto"]
+    assert (2, 1) in family_pairs(alone.contenders, Family.FIRST)
+    assert [m.label for m in with_controls(methods)][3:] == ["auto[prior=uniform]", "auto[prior=none]"]
 
 
 def test_the_default_model_is_written_down(monkeypatch):

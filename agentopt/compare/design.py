@@ -110,11 +110,14 @@ def _label(method: str, options: Mapping[str, Any]) -> str:
 
 
 def controls(of: Contender) -> list[Contender]:
-    """Returns the model-free twins of an LLM method: the same schedule with whoever else it lets propose."""
+    """Returns the model-free twins of an LLM method: the same schedule with whoever else it lets propose.
+
+    A twin that is the method as it stands has no option for that: it is there once, whoever asks for it.
+    """
     kind = load_method(of.method).Options
     options = of.options if of.model is None else {**kind.with_model, **of.options}
     made = [
-        {**of.options, option: name}
+        {key: value for key, value in {**of.options, option: name}.items() if (key, value) != (option, field.default)}
         for option, asks in ASKERS.items()
         if (field := kind.model_fields.get(option)) and options.get(option, field.default) == asks
         for name in typing.get_args(field.annotation)

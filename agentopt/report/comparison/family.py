@@ -37,9 +37,9 @@ def controls_of(method: Method, methods: Sequence[Method]) -> list[Method]:
 
 
 def _is_control(method: Method, of: Method) -> bool:
-    sampler = ASKERS["sampler"]
-    other = method.options.get("sampler", sampler) != sampler or method.options.get("prior") != of.options.get("prior")
-    return not method.asks and other
+    """Whether a method lets somebody else propose; where it is not known who asks, its sampler says so."""
+    asker = ASKERS["sampler"]
+    return not method.asks and (of.asks or method.options.get("sampler", asker) != asker)
 
 
 def _without_asker(method: Method) -> tuple[str, dict[str, Json]]:
