@@ -230,6 +230,25 @@ def test_a_result_of_another_number_of_objectives_leaves_the_trial_open():
         assert search.tell(ask.id, (1.0, 2.0)).values == (1.0, 2.0)
 
 
+def test_without_a_method_it_finds_the_minimum_soon():
+    result = minimize(loss, SPACE, trials=30)
+    assert {trial.origin for trial in result.trials} <= {"random", "gp", "local", "tpe"}
+    assert result.value < 1.05
+    assert result.params["kind"] == "a"
+
+
+def test_without_a_method_it_takes_several_objectives():
+    result = minimize(
+        lambda p: (p["x"] ** 2, (p["x"] - 2) ** 2 + p["n"]),
+        SPACE,
+        objectives=[Objective("a"), Objective("b")],
+        trials=25,
+    )
+    assert all(len(trial.values) == 2 for trial in result.trials)
+    assert len(result.front.trials) >= 4
+    assert sum(trial.params["n"] == 1 for trial in result.front.trials) >= 3
+
+
 def test_names_are_no_objectives():
     with pytest.raises(UsageError, match="'near' is no objective; give Objective"):
         minimize(lambda p: (0, 1), SPACE, "random", objectives=["near", "far"], trials=2)

@@ -89,6 +89,31 @@ def test_without_a_method_the_default_one_searches_and_is_named(capsys):
     assert "No method" not in ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "3").err
 
 
+MODEL = ("--model", "scripted:agentopt.testing.models:uniform")
+
+
+def test_the_default_method_asks_a_model_where_one_is_named_and_speaks_of_no_server_else(capsys):
+    where = ("run", "--task", "hartmann6", "--trials", "12", "--name")
+    plain = ok(capsys, *where, "plain")
+    history, run = read_history(Path("runs/plain")), Path("runs/plain")
+    assert (history.header["method"], history.header["model"], len(history.trials)) == ("auto", None, 12)
+    assert not (run / "llm.jsonl").exists()
+    said = plain.err.lower()
+    assert "With --model NAME one says first what it expects to work." in plain.err
+    assert not any(word in said for word in ("server", "vllm", "endpoint", "no model was given"))
+    ok(capsys, *where, "asked", *MODEL)
+    trials = read_history(Path("runs/asked")).trials
+    calls = [call for trial in trials for call in trial.note.get("calls", ())]
+    assert calls == list(range(16)) == sorted(one.call for one in read_ledger(Path("runs/asked")))
+    assert trials[0].note["calls"] == calls
+
+
+def test_a_model_of_all_methods_makes_none_ask_that_can_do_without(capsys):
+    ok(capsys, "compare", "auto", "tpe", *MODEL, "--task", "branin", "--seeds", "1", "--trials", "4", "--name", "c")
+    assert len([*Path("runs/c/cells").glob("*/*/*/journal.jsonl")]) == 2
+    assert not [*Path("runs/c").rglob("llm.jsonl")]
+
+
 def test_quiet_shows_no_progress(capsys):
     assert ok(capsys, "run", "random", "--task", "sphere-2", "--trials", "5", "--quiet").err == ""
 

@@ -112,14 +112,19 @@ def test_a_run_cut_at_random_bytes_ends_like_the_uninterrupted_one(files, method
         assert trials(run) == whole, cut
 
 
-def test_replies_that_were_received_are_not_asked_for_again(files):
-    finish(files, "centaur", files / "whole")
+@pytest.mark.parametrize("method", ["centaur", "gp", "auto"])
+def test_replies_that_were_received_are_not_asked_for_again(files, method):
+    whole = finish(files, method, files / "whole", trials=20)
     run = files / "whole"
     journal, ledger = (run / "journal.jsonl").read_bytes(), (run / "llm.jsonl").read_bytes()
-    (run / "journal.jsonl").write_bytes(journal[: len(journal) // 2])
-    with resume_run(run) as opened:
-        opened.execute()
-    assert (run / "llm.jsonl").read_bytes() == ledger
+    lines = journal.splitlines(keepends=True)
+    # In the middle, and where the first suggestion after the default was asked for and has not been written down.
+    for cut in (len(journal) // 2, len(b"".join(lines[:3]))):
+        (run / "journal.jsonl").write_bytes(journal[:cut])
+        with resume_run(run) as opened:
+            opened.execute()
+        assert (run / "llm.jsonl").read_bytes() == ledger
+        assert trials(run) == whole
 
 
 @pytest.mark.parametrize(
