@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GRID = "#DDDDDD"
 MUTED = "#666666"
+_DPI = 150
+"""The pixels of an inch in a PNG."""
 _LEGEND = 200
 """The characters of a legend's entry: names that differ must not be cut to the same."""
 _METADATA: Mapping[str, Mapping[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
@@ -68,10 +70,14 @@ def legend(figure: Figure, axes: Sequence[Any]) -> None:
 
 def write_figure(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = tuple(_METADATA)) -> list[Path]:
     """Writes a figure as PNG and SVG into a folder, and returns the files."""
+    figure.set_dpi(_DPI)
+    engine = figure.get_layout_engine()
+    if engine is not None:  # laid out once, here: before each file the library would draw all of it to lay it out
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     paths = []
     for kind in kinds:
         path = folder / f"{name}.{kind}"
-        figure.savefig(path, dpi=150, metadata=_METADATA[kind])
-        figure.set_layout_engine(None)  # the layout that the first file was given holds for the other
+        figure.savefig(path, dpi=_DPI, metadata=_METADATA[kind])
         paths.append(path)
     return paths

@@ -97,19 +97,10 @@ def page_of(runs: Sequence[Path]) -> Path:
 
 
 def _render(variables: dict[str, Any], data: dict[str, Any]) -> str:
-    from plotly.offline import get_plotlyjs
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    scripts = {"plotly": _script(get_plotlyjs()), "script": _script(_file("page.js"))}
+    scripts = _scripts()
     # Plotly compiles the drawing routines of parallel coordinates; no text of a run is ever part of them.
     allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts.values())
-    return environment.get_template("page.html.j2").render(
+    return _template().render(
         **variables,
         **scripts,
         policy=f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; "
@@ -117,6 +108,26 @@ def _render(variables: dict[str, Any], data: dict[str, Any]) -> str:
         style=Markup(_file("page.css") + origin_style()),  # noqa: S704 - a file of ours
         data=Markup(script_json(data)),  # noqa: S704 - nothing in it can end the element
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
+
+
+@cache
+def _scripts() -> dict[str, Markup]:
+    """Returns plotly's code and ours, which are the same in every page."""
+    from plotly.offline import get_plotlyjs
+
+    return {"plotly": _script(get_plotlyjs()), "script": _script(_file("page.js"))}
 
 
 def script_json(data: Any) -> str:
