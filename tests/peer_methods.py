@@ -7,12 +7,19 @@ import pytest
 from agentopt.optimizers.extras import EXTRAS
 
 QUICK = {
+    "gp": {"initial": 18},
+    "auto": {"initial": 18},
     "optuna-gp": {"n_startup_trials": 18},
     "llambo": {"samples": 2},
     "smac": {"challengers": 20, "retrain_after": 16, "n_trees": 3},
 }
 """Options with which the slow methods fit their models few times in 20 trials."""
-QUICK_60 = {"optuna-gp": {"n_startup_trials": 55}, "smac": {"challengers": 20, "retrain_after": 30, "n_trees": 3}}
+QUICK_60 = {
+    "gp": {"initial": 48},
+    "auto": {"initial": 48},
+    "optuna-gp": {"n_startup_trials": 55},
+    "smac": {"challengers": 20, "retrain_after": 30, "n_trees": 3},
+}
 """The same for 60 trials."""
 
 

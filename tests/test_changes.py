@@ -130,7 +130,25 @@ def test_the_optimizer_goes_on_as_it_was_planned(tmp_path):
 
 def test_a_comparison_says_which_of_its_runs_were_given_another_budget(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "random", "--task", "sphere-2", "--seeds", "2", "--trials", "3", "--name", "c"]) == 0
+    assert (
+        main(
+            [
+                "compare",
+                "random",
+                "--task",
+                "sphere-2",
+                "--seeds",
+                "2",
+                "--trials",
+                "3",
+                "--workers",
+                "1",
+                "--name",
+                "c",
+            ]
+        )
+        == 0
+    )
     assert load_comparison(Path("runs/c")).notes == ()
     resumed(Path("runs/c/cells/sphere-2/random/s1"), trials=6)
     (note,) = load_comparison(Path("runs/c")).notes

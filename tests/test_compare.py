@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
-import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +46,24 @@ MODEL = "scripted:agentopt.testing.models:uniform"
 
 def comparison(*methods, tasks=("sphere-3", "branin"), seeds=2, trials=12, **more):
     return Design(tuple(map(contender, methods)), tasks, tuple(range(seeds)), trials, **more)
+
+
+BEGIN = ["compare", "random", "sobol", "cmaes", "--task", "branin", "--seeds", "2", "--trials", "12", "--no-default"]
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """A comparison that the command made, and what it said; nothing writes there."""
+    place, said = tmp_path_factory.mktemp("command"), io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        assert main([*BEGIN, "--workers", "1", "--runs-dir", str(place), "--name", "c", "--json"]) == 0
+    return place / "c", said.getvalue()
+
+
+@pytest.fixture
+def begun(command, tmp_path):
+    """A copy of it, for those who go on."""
+    return shutil.copytree(command[0], tmp_path / "c")
 
 
 def contents(folder):
@@ -111,24 +131,21 @@ def test_every_cell_runs_once_and_is_what_a_single_run_would_be(tmp_path):
     assert contents(tmp_path / "c") == before
 
 
-def test_what_is_missing_is_finished_and_the_rest_left_alone(tmp_path):
-    wanted = comparison("cmaes", tasks=("sphere-3",), seeds=3)
-    run_comparison(wanted, tmp_path, workers=1)
-    whole = contents(tmp_path)
-    journals = sorted(tmp_path.glob("cells/*/*/*/journal.jsonl"))
+def test_what_is_missing_is_finished_and_the_rest_left_alone(begun):
+    whole = contents(begun)
+    journals = sorted(begun.glob("cells/*/*/*/journal.jsonl"))
     journals[0].write_bytes(journals[0].read_bytes()[:2000])
     journals[1].unlink()
-    assert run_comparison(wanted, tmp_path, workers=2) == []
-    again = contents(tmp_path)
-    third = str(journals[2].relative_to(tmp_path))
-    assert again[third] == whole[third]
-    assert [len(read_history(path.parent).trials) for path in journals] == [12, 12, 12]
+    assert run_comparison(planned(begun), begun, workers=1) == []
+    again = contents(begun)
+    rest = [str(path.relative_to(begun)) for path in journals[2:]]
+    assert [again[name] for name in rest] == [whole[name] for name in rest]
+    assert [len(read_history(path.parent).trials) for path in journals] == [12] * 6
 
 
-def test_a_folder_takes_one_comparison_and_one_process(tmp_path):
-    run_comparison(comparison("random", tasks=("branin",), seeds=1), tmp_path, workers=1)
+def test_a_folder_takes_one_comparison(begun):
     with pytest.raises(UsageError, match="another comparison"):
-        run_comparison(comparison("random", tasks=("branin",), seeds=1, trials=13), tmp_path, workers=1)
+        run_comparison(replace(planned(begun), trials=13), begun, workers=1)
 
 
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path):
@@ -157,11 +174,12 @@ def evaluate(params):
 """
 
 
-def test_kill_and_run_again_repeats_no_finished_cell(tmp_path):
+def test_kill_and_run_again_repeats_no_finished_cell(tmp_path, capsys):
     """Its trials last for some time, so that the comparison is not done before it is killed."""
     (tmp_path / "slow.py").write_text(SLOW_TASK)
     flags = ["--task", f"{tmp_path / 'slow.py'}:evaluate", "--seeds", "6", "--trials", "20", "--name", "c", "--json"]
-    command = [sys.executable, "-m", "agentopt", "compare", "random", "cmaes", *flags, "--runs-dir", str(tmp_path)]
+    arguments = ["compare", "random", "cmaes", *flags, "--workers", "2", "--runs-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "agentopt", *arguments]
     folder, rng = tmp_path / "c", random.Random(2)
     done: dict[str, bytes] = {}
     quiet = subprocess.DEVNULL
@@ -180,12 +198,11 @@ def test_kill_and_run_again_repeats_no_finished_cell(tmp_path):
             assert found[name] == text
         done = {name: text for name, text in found.items() if b'"reason":"trials"' in text}
     assert 0 < len(done) < 12, "both kills came in the middle"
-    last = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
-    assert last.returncode == 0, last.stderr
+    assert main(arguments) == 0
     found = contents(folder)
     assert len(found) == 12
     assert all(found[name] == text for name, text in done.items())
-    result = json.loads(last.stdout.splitlines()[-1])
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(result["methods"]) == {"random", "cmaes"}
 
 
@@ -196,14 +213,13 @@ def test_a_locked_folder_is_refused(tmp_path):
         run_comparison(comparison("random", tasks=("branin",), seeds=1), tmp_path, workers=1)
 
 
-def test_a_comparison_is_reported_as_files_and_a_page(tmp_path, capsys):
-    run_comparison(comparison("random", "cmaes", tasks=("branin",), seeds=2), tmp_path / "c", workers=1)
-    assert main(["report", str(tmp_path / "c")]) == 0
+def test_a_comparison_is_reported_as_files_and_a_page(begun, capsys):
+    assert main(["report", str(begun)]) == 0
     assert "Paired Wilcoxon" in capsys.readouterr().out
-    page = (tmp_path / "c" / "report.html").read_text()
-    assert "Tested: random against cmaes." in page
+    page = (begun / "report.html").read_text()
+    assert "Tested: random against each of the others" in page
     assert "<svg" in page
-    assert (tmp_path / "c" / "report" / "methods.csv").is_file()
+    assert (begun / "report" / "methods.csv").is_file()
 
 
 def test_the_seeds_are_a_number_or_named():
@@ -219,21 +235,19 @@ def test_seeds_that_cannot_be_read_are_refused(text):
         parse_seeds(text)
 
 
-def test_a_comparison_takes_more_seeds_methods_and_tasks(tmp_path):
-    seen = []
-    run_comparison(comparison("random", "sobol", tasks=("branin",)), tmp_path, workers=1)
-    before = contents(tmp_path)
-    more = comparison("cmaes", tasks=("branin", "sphere-3"), seeds=3)
-    assert run_comparison(more, tmp_path, workers=2, watch=seen.append) == []
-    assert len(seen) == 3 * 2 * 3 - 4, "what is done is not run again"
-    after = contents(tmp_path)
+def test_a_comparison_takes_more_seeds_methods_and_tasks(begun):
+    seen, before = [], contents(begun)
+    more = comparison("local", tasks=("branin", "sphere-3"), seeds=3, baseline=False)
+    assert run_comparison(more, begun, workers=2, watch=seen.append) == []
+    assert len(seen) == 4 * 2 * 3 - 6, "what is done is not run again"
+    after = contents(begun)
     assert {name: after[name] for name in before} == before
-    plan = planned(tmp_path)
-    assert [method.label for method in plan.methods] == ["random", "sobol", "cmaes"]
+    plan = planned(begun)
+    assert [method.label for method in plan.methods] == ["random", "sobol", "cmaes", "local"]
     assert (plan.tasks, plan.seeds) == (("branin", "sphere-3"), (0, 1, 2))
-    found = load_comparison(tmp_path)
-    assert found.planned == sum(cell.finished for cell in found.cells) == 18
-    assert "it had 2 methods and 1 task and 2 seeds" in found.notes[0]
+    found = load_comparison(begun)
+    assert found.planned == sum(cell.finished for cell in found.cells) == 24
+    assert "it had 3 methods and 1 task and 2 seeds" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -274,29 +288,24 @@ def test_a_plan_that_was_written_before_families_tests_all_pairs_and_keeps_its_n
     assert len(Analysis(load_comparison(tmp_path)).tests) == 3
 
 
-def test_the_command_adds_to_a_comparison_and_leaves_the_rest_as_it_was(tmp_path, capsys):
-    where = ["--runs-dir", str(tmp_path), "--name", "c", "--workers", "1", "--json"]
-    begin = ["compare", "random", "sobol", "--task", "branin", "--seeds", "2", "--trials", "5", "--no-default"]
-    assert main([*begin, *where]) == 0
-    assert main(["compare", "cmaes", *where]) == 0
+def test_the_command_adds_to_a_comparison_and_leaves_the_rest_as_it_was(begun, capsys):
+    where = ["--runs-dir", str(begun.parent), "--name", "c", "--workers", "1", "--json"]
+    assert main(["compare", "local", *where]) == 0
     out, err = capsys.readouterr()
     last = json.loads(out.splitlines()[-1])
-    assert list(last["methods"]) == ["random", "sobol", "cmaes"]
-    assert [(test["a"], test["b"]) for test in last["tests"]] == [("random", "sobol"), ("random", "cmaes")]
-    assert "4 of 6 cells are done already" in err
-    assert main(["compare", "cmaes", "--trials", "6", *where]) == 2
-    assert "--trials was 5 there, and is 6 now" in capsys.readouterr().err
+    assert list(last["methods"]) == ["random", "sobol", "cmaes", "local"]
+    assert [(test["a"], test["b"]) for test in last["tests"]] == [("random", b) for b in ("sobol", "cmaes", "local")]
+    assert "6 of 8 cells are done already" in err
+    assert main(["compare", "local", "--trials", "13", *where]) == 2
+    assert "--trials was 12 there, and is 13 now" in capsys.readouterr().err
 
 
-def test_what_a_comparison_will_be_able_to_claim_is_said_before_it_starts(tmp_path, capsys):
-    command = ["compare", "random", "sobol", "cmaes", "--task", "branin", "--trials", "3", "--workers", "1"]
-    command += ["--runs-dir", str(tmp_path), "--name"]
-    assert main([*command, "few", "--seeds", "2"]) == 0
-    said = capsys.readouterr().err
+def test_what_a_comparison_will_be_able_to_claim_is_said_before_it_starts(command):
+    folder, said = command
     assert "Tested: random against each of the others (2 tests, 2 pairs of runs each)." in said
     assert "0.5 x 2 tests = 1, above 0.05: no pair can be called different. 7 seeds can." in said
     assert said.index("Tested:") < said.index("[1/6")
-    document = planned(tmp_path / "few")
+    document = planned(folder)
     assert promise(document.contenders, Family.FIRST, tasks=1, seeds=10).endswith(
         "The smallest p-value possible is 0.00195 x 2 tests = 0.00391: a difference can be claimed (at 0.05)."
     )
@@ -391,13 +400,14 @@ def test_one_model_is_served_at_a_time_and_seeds_stay_in_order(tmp_path):
 
 def test_options_of_tasks_and_models_reach_every_cell(tmp_path, capsys):
     command = ["compare", "random", "sobol", "--task", "autoresearch-surrogate", "-t", "noise=false", "--trials", "3"]
-    assert main([*command, "--temperature", "0.3", "--seeds", "1", "--runs-dir", str(tmp_path), "--name", "c"]) == 0
+    where = ["--runs-dir", str(tmp_path), "--name"]
+    assert main([*command, "--temperature", "0.3", "--seeds", "1", "--workers", "1", *where, "c"]) == 0
     plan = planned(tmp_path / "c")
     assert (plan.task_options, plan.model) == ({"noise": False}, {"temperature": 0.3})
     cell = tmp_path / "c" / "cells" / "autoresearch-surrogate" / "sobol" / "s0"
     assert read_history(cell).header["task_options"] == {"noise": False}
     capsys.readouterr()
-    assert main([*command, "--train-budget", "8 virtual", "--runs-dir", str(tmp_path), "--name", "d"]) == 2
+    assert main([*command, "--train-budget", "8 virtual", *where, "d"]) == 2
     assert "train_budget" in capsys.readouterr().err
 
 

@@ -14,6 +14,7 @@ from agentopt.trial import Origin, Outcome, Status, Trial
 
 VARIANTS = [
     *((name, QUICK.get(name, {})) for name in METHODS),
+    ("gp", {}),
     ("tpe", {"multivariate": False}),
     ("tpe", {"group": True, "failed": "ignore", "n_startup_trials": 2}),
     ("tpe", {"constant_liar": False, "failed": 100, "n_startup_trials": 0}),
@@ -50,11 +51,13 @@ def _problems(name, given):
         return ("code",)
     if name in ("optuna-gp", "smac"):
         return ("grids", "choices")
-    if name in ("llambo", "mohollm"):  # on the loop of hollm, which runs on all of them
+    if name in ("llambo", "mohollm", "auto"):  # on the loop of hollm, and on gp and tpe, which run on all of them
         return ("mixed", "choices")
     if name == "nevergrad" and not given:  # of one number NGOpt takes Cobyla, which draws nothing: seeds do not count
         return [problem for problem in PROBLEMS if problem != "one-real"]
-    return ("mixed", "choices") if given else PROBLEMS
+    if (name, given) == ("gp", {}):  # as it is used; with more first trials on all of them
+        return ("mixed", "choices")
+    return ("mixed", "choices") if given not in ({}, QUICK.get(name)) else PROBLEMS
 
 
 def _marks(name, given, problem):
@@ -62,7 +65,7 @@ def _marks(name, given, problem):
     if given != QUICK.get(name, {}):
         return pytest.mark.thorough if problem == "choices" else ()
     slow = problem not in ("mixed", "repairs") if (name, given) == ("nevergrad", {}) else problem == "grids"
-    return pytest.mark.thorough if slow and name in ("nevergrad", *QUICK) else ()
+    return pytest.mark.thorough if slow and name in ("nevergrad", "optuna-gp", "smac") else ()
 
 
 CASES = [
