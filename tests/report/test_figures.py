@@ -54,24 +54,37 @@ def read(path):
     return list(csv.DictReader(path.open(encoding="utf-8", newline="")))
 
 
-@pytest.mark.parametrize("objectives", [BOTH[:1], BOTH])
-def test_every_figure_of_the_page_is_a_png_and_an_svg(tmp_path, objectives):
-    found = analysis(write_run(tmp_path / "run", 60, objectives=objectives))
-    paths = write_figures(found, tmp_path)
+@pytest.fixture(scope="module", params=[BOTH[:1], BOTH], ids=["one", "two"])
+def drawn(request, tmp_path_factory):
+    """A run of one or two objectives, and its figures."""
+    folder = tmp_path_factory.mktemp("drawn")
+    found = analysis(write_run(folder / "run", 60, objectives=request.param))
+    return found, write_figures(found, folder)
+
+
+def test_every_figure_of_the_page_is_a_png_and_an_svg(drawn):
+    found, paths = drawn
     on_page = {name.partition("-")[2].partition("-")[0] for name in run_part("r0", found).figures}
     on_page = {"slices" if name == "slice" else name for name in on_page}
     assert {path.stem for path in paths} == on_page
-    assert len(paths) == 2 * len(on_page) == (14 if len(objectives) == 1 else 18)
+    assert len(paths) == 2 * len(on_page) == (14 if len(found.report.objectives) == 1 else 18)
     for path in paths:
         head = path.read_bytes()
         assert head.startswith(b"\x89PNG") if path.suffix == ".png" else b"<svg" in head[:2000], path
 
 
-def test_the_same_run_gives_the_same_files(tmp_path):
+def test_the_same_run_gives_the_same_figures(drawn, tmp_path):
+    found, paths = drawn
+    again = write_figures(found, tmp_path)
+    assert [path.name for path in again] == [path.name for path in paths]
+    for path, other in zip(paths, again, strict=True):
+        assert path.read_bytes() == other.read_bytes(), path.name
+
+
+def test_the_same_run_gives_the_same_tables(tmp_path):
     found = analysis(write_run(tmp_path / "run", 30))
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_figures(found, tmp_path / name)
         write_tables(found, tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
