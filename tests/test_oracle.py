@@ -71,19 +71,25 @@ def _regret(folder, method, seed, model=None):
         return min(trial.value for trial in run.journal.history.trials)
 
 
-def test_centaur_beats_its_parts_where_the_model_knows_something(tmp_path):
+SEEDS = range(10)
+
+
+@pytest.fixture(scope="module")
+def cmaes(tmp_path_factory):
+    """What CMA-ES comes to with each seed."""
+    return [_regret(tmp_path_factory.mktemp("cmaes"), "cmaes", seed) for seed in SEEDS]
+
+
+def test_centaur_beats_its_parts_where_the_model_knows_something(tmp_path, cmaes):
     """The fast version of the comparison in docs/studies/centaur.md."""
-    seeds = range(10)
-    centaur = [_regret(tmp_path, "centaur", seed, "oracle") for seed in seeds]
-    for rival in ("cmaes", "tpe"):
-        theirs = [_regret(tmp_path, rival, seed) for seed in seeds]
+    centaur = [_regret(tmp_path, "centaur", seed, "oracle") for seed in SEEDS]
+    tpe = [_regret(tmp_path, "tpe", seed) for seed in SEEDS]
+    for rival, theirs in (("cmaes", cmaes), ("tpe", tpe)):
         assert wilcoxon(centaur, theirs, alternative="two-sided").pvalue < 0.01, rival
         assert np.median(centaur) < np.median(theirs)
 
 
 @pytest.mark.parametrize("model", ["uniform", "adversarial"])
-def test_centaur_is_no_worse_than_cmaes_where_the_model_knows_nothing(tmp_path, model):
-    seeds = range(10)
-    centaur = [_regret(tmp_path, "centaur", seed, model) for seed in seeds]
-    cmaes = [_regret(tmp_path, "cmaes", seed) for seed in seeds]
+def test_centaur_is_no_worse_than_cmaes_where_the_model_knows_nothing(tmp_path, cmaes, model):
+    centaur = [_regret(tmp_path, "centaur", seed, model) for seed in SEEDS]
     assert np.median(centaur) <= 1.1 * np.median(cmaes)
