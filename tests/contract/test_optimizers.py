@@ -64,8 +64,8 @@ def _marks(name, given, problem):
     """Leaves to `make test-all` what says the least: the slowest methods on some problems, options on a second one."""
     if given != QUICK.get(name, {}):
         return pytest.mark.thorough if problem == "choices" else ()
-    slow = problem not in ("mixed", "repairs") if (name, given) == ("nevergrad", {}) else problem == "grids"
-    return pytest.mark.thorough if slow and name in ("nevergrad", "optuna-gp", "smac") else ()
+    slow = {"nevergrad": problem != "mixed", "gp": problem == "mixed"}  # where gp has the options that it is used with
+    return pytest.mark.thorough if slow.get(name, problem == "grids" and name in ("optuna-gp", "smac")) else ()
 
 
 CASES = [
