@@ -207,7 +207,7 @@ class Autoresearch:
             repairer=None,  # versions of the code are run as they are
         )
         sampler = "llm" if self._options.needs_model else "incumbent"
-        options = CentaurOptions.model_validate({"warmup": 2, "ratio": 0.3, "sampler": sampler})
+        options = CentaurOptions.model_validate({"core": "cmaes", "warmup": 2, "ratio": 0.3, "sampler": sampler})
         extra = () if self._gateway is None else (self._gateway,)
         search = Centaur(problem, options, self._rng.spawn(1)[0], *extra)
         self._tuning = _Tuning(search, base, trials, {})

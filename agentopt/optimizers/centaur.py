@@ -1,39 +1,50 @@
-"""Centaur: CMA-ES and a language model take turns on the slots of each generation.
+"""Centaur: a classical search, its core, and a language model take turns.
 
 The idea is that of "Can LLMs Beat Classical Hyperparameter Optimization Algorithms?" (arXiv 2603.24647): CMA-ES shares
-its state with a small model, which proposes some of the trials. `preset=paper` does what the published code does; the
-default differs where `PRESETS` says so.
+its state with a small model, which proposes some of the trials. `preset=paper` does what the published code does;
+`core=cmaes` differs from it where `PRESETS` says so; `core=gp` has a Gaussian process in the place of CMA-ES.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from agentopt.llm.gateway import Gateway
-from agentopt.optimizers.cmaes import CmaEsOptions, MixedEvolution
-from agentopt.optimizers.evolution import Slot
+from agentopt.optimizers.cmaes import CmaEsOptions
+from agentopt.optimizers.cores import Candidate, CmaEsCore, Core, GpCore, Lessons
 from agentopt.optimizers.sampler import SamplerName, make_sampler
 from agentopt.optimizers.scalarise import Scalarisation
+from agentopt.optimizers.screening import PROBATION, ScreenName, make_screen
 from agentopt.optimizers.seen import Duplicates, Proposal, Seen
 from agentopt.optimizers.share import AdaptiveShare, ErrorDiffusion, Interval, Share, score
 from agentopt.optimizers.wording import PromptStyle
 from agentopt.protocols import Problem
-from agentopt.trial import Json, Origin, Suggestion, Trial, Value
+from agentopt.trial import Json, Origin, Suggestion, Trial
 
-PROMISING = 0.5
-"""The worst that a configuration's neighbourhood may rank for it to be promising."""
-IN_A_ROW = 4
-"""How many of the model's configurations must be promising, one after the other, for the last of them to be run."""
-PROBATION = "looked at only"
 UNGUARDED: Mapping[str, Any] = {"poor": "tell", "screen": "none"}
 """What a fixed ratio sets where it is not given: the model has exactly that share, whatever comes of it."""
+CORES: Mapping[str, Mapping[str, Any]] = {
+    "cmaes": {},
+    "gp": {
+        "screen": "promise",
+        "prompt": "centaur/process",
+        "injection": "raw",
+        "failed": "tell",
+        "poor": "tell",
+    },
+}
+"""What a core sets where it is not given; the Gaussian process learns from every trial as it is."""
+OF_CMAES = ("start", "sigma0", "popsize", "choices", "injection", "failed", "poor")
+"""Options that mean nothing to the Gaussian process."""
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "paper": {
+        "core": "cmaes",
         "ratio": 0.3,
         "schedule": "interval",
         "warmup": 10,
@@ -56,6 +67,11 @@ class CentaurOptions(CmaEsOptions):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
+    core: Literal["cmaes", "gp"] = Field(
+        "cmaes",
+        description="Who takes the other turns and is shown to the model: CMA-ES, as published, or a Gaussian process.",
+    )
+
     preset: Literal["default", "paper"] = Field(
         "default",
         description="paper: what the published code does (every third trial after ten, the mean not shown, the reply"
@@ -73,7 +89,7 @@ class CentaurOptions(CmaEsOptions):
     sampler: SamplerName = Field(
         "llm",
         description="Who takes the model's turns: llm, or a model-free control: incumbent (a Gaussian step around the"
-        " best trial), uniform, advisor (CMA-ES's own candidate).",
+        " best trial), uniform, advisor (the core's own candidate).",
     )
     injection: Literal["clipped", "raw", "none"] = Field(
         "clipped",
@@ -90,15 +106,17 @@ class CentaurOptions(CmaEsOptions):
         description="A trial of the model that is no better than half of CMA-ES's last generation of trials: its slot"
         " goes out again, or it is told. With a fixed ratio it is told unless this says otherwise.",
     )
-    screen: Literal["neighbours", "none"] = Field(
+    screen: ScreenName = Field(
         "neighbours",
         description="neighbours: a configuration of the model is run where it and the three before it were promising,"
-        " which means that the three trials nearest to it rank in the better half on average; else CMA-ES's own"
-        " candidate runs, tagged fallback. none: all are run. With a fixed ratio none unless this says otherwise.",
+        " which means that the three trials nearest to it rank in the better half on average; promise, the default of"
+        " core=gp: where the process expects an improvement of a third of that by its own candidate, or more. Else"
+        " the core's own candidate runs, tagged fallback. none: all are run. With a fixed ratio none unless this says"
+        " otherwise.",
     )
     fallback: Literal["advisor", "stop"] = Field(
         "advisor",
-        description="A reply that stays unreadable: CMA-ES's own candidate runs, tagged fallback, or the run stops"
+        description="A reply that stays unreadable: the core's own candidate runs, tagged fallback, or the run stops"
         " (resumable).",
     )
     duplicates: Duplicates = Field(
@@ -127,7 +145,9 @@ class CentaurOptions(CmaEsOptions):
         if not isinstance(given, Mapping):
             return given
         given = {**cls.presets.get(str(given.get("preset", "default")), {}), **given}
-        return given if given.get("ratio", "auto") == "auto" else {**UNGUARDED, **given}
+        unguarded = {} if given.get("ratio", "auto") == "auto" else UNGUARDED
+        core = str(given.get("core", cls.model_fields["core"].default))
+        return {**CORES.get(core, {}), **unguarded, **given}
 
     @model_validator(mode="after")
     def _check(self) -> CentaurOptions:
@@ -135,6 +155,12 @@ class CentaurOptions(CmaEsOptions):
             raise ValueError(f"ratio is {self.ratio}; it is a share from 0 to 1, or auto")
         if self.weights is not None and not (all(w >= 0 for w in self.weights) and sum(self.weights) > 0):
             raise ValueError(f"weights are {self.weights}; they are 0 or more, and not all of them 0")
+        if self.core == "gp":
+            fields, set_by = type(self).model_fields, CORES["gp"]
+            if wrong := [n for n in OF_CMAES if getattr(self, n) != set_by.get(n, fields[n].default)]:
+                raise ValueError(f"{', '.join(wrong)}: of core=cmaes; core=gp leaves it as it is")
+        elif self.screen == "promise":
+            raise ValueError("screen=promise needs core=gp: CMA-ES predicts no values")
         if self.schedule == "interval" and self.ratio == "auto":
             raise ValueError("schedule=interval needs a fixed ratio")
         return self
@@ -146,10 +172,10 @@ class CentaurOptions(CmaEsOptions):
 
 
 class Centaur:
-    """CMA-ES whose slots a sampler fills in part."""
+    """A core some of whose candidates a sampler replaces."""
 
     summary: ClassVar[str] = (
-        "CMA-ES shares its state with a language model that proposes part of the trials (arXiv 2603.24647)."
+        "A classical search shares its state with a language model that proposes part of the trials (arXiv 2603.24647)."
     )
     Options = CentaurOptions
 
@@ -158,95 +184,79 @@ class Centaur:
     ) -> None:
         self._options = options
         self._scalar = Scalarisation(problem, options.weights)
-        clip = options.injection == "clipped"
-        self._search = MixedEvolution(problem, options, rng, clip_foreign=clip, loss=self._scalar.loss)
+        self._core = self._made(problem, rng)
         style = PromptStyle(options.prompt, options.reply, options.recent, options.best, options.stable)
-        # The sampler draws from a stream of its own, so that CMA-ES sees the same numbers with every sampler.
+        # The sampler draws from a stream of its own, so that the core sees the same numbers with every sampler.
         self._sampler = make_sampler(options.sampler, problem, rng.spawn(1)[0], gateway, style)
         self._seen = Seen(problem, self._scalar.loss)
-        self._problem = problem
+        self._screen = make_screen(options.screen, self._core, self._seen)
         self._count = 0
         self._share = _share(options)
-        self._reissued: set[int] = set()
         self._own: list[Trial] = []
-        self._promising = 0
 
     def ask(self, n: int) -> list[Suggestion]:
-        """Returns free slots of the running generation, the sampler's turns filled by it."""
+        """Returns candidates of the core, the sampler's turns filled by it; CMA-ES has none while all are evaluated."""
         suggestions: list[Suggestion] = []
-        while len(suggestions) < n and (found := self._search.candidate()) is not None:
-            suggestions.append(self._fill(*found))
+        while len(suggestions) < n and (found := self._core.candidate()) is not None:
+            suggestions.append(self._fill(found))
             self._count += 1
         return suggestions
 
     def tell(self, trial: Trial) -> None:
-        """Fills the trial's slot by the stated rules; a foreign trial is only shown to the sampler."""
+        """Tells the core, and what a trial of the sampler was worth."""
         self._scalar.tell(trial)
         self._seen.add(trial)
         if trial.token is None:
             self._count += 1
-            return
-        if not self._search.holds(trial.token):
-            return
-        turn = trial.origin in (Origin.LLM, Origin.CONTROL)
-        if turn:
-            others = self._own[-self._search.evolution.popsize :]
-            compared = score(self._loss(trial), [self._loss(other) for other in others])
-            self._share.learn(compared)
-            if self._goes_again(trial, compared):
-                self._reissued.add(trial.note["slot"])
-                self._search.reopen(trial.token)
-                return
+        if not self._core.holds(trial.token):
+            self._core.watch(trial)
+        elif trial.origin in (Origin.LLM, Origin.CONTROL):
+            others = self._own[-self._core.latest :]
+            worth = score(self._loss(trial), [self._loss(other) for other in others])
+            self._share.learn(worth)
+            self._core.settle(trial, worth)
         else:
             self._own.append(trial)
-        if self._search.settle(trial.token, trial, foreign=turn):
-            self._reissued = set()
+            self._core.settle(trial, None)
 
     def explain(self) -> Mapping[str, Json]:
-        """Returns CMA-ES's state, and the share of the sampler."""
-        return {**self._search.explain(), "share": round(self._share.ratio, 4), "asked": self._count}
+        """Returns the core's state, and the share of the sampler."""
+        return {**self._core.explain(), "share": round(self._share.ratio, 4), "asked": self._count}
 
-    def _fill(self, slot: Slot, own: dict[str, Value]) -> Suggestion:
-        note: dict[str, Json] = {"generation": slot.generation, "slot": slot.index}
-        # A reissued slot has had its turn.
-        turn = self._count >= self._options.warmup and self._share.next(
-            self._count, blocked=slot.index in self._reissued
-        )
+    def _made(self, problem: Problem, rng: np.random.Generator) -> Core:
+        options = self._options
+        if options.core == "gp":
+            return GpCore(problem, rng)
+        lessons = Lessons(options.injection, options.failed, options.poor)
+        return CmaEsCore(problem, options, lessons, self._scalar.loss, rng)
+
+    def _fill(self, candidate: Candidate) -> Suggestion:
+        own = candidate.own
+        turn = self._count >= self._options.warmup and self._share.next(self._count, blocked=candidate.blocked)
         if not turn:
-            return Suggestion(own, Origin.CMAES, slot.token, note)
-        state = {**self._search.explain(), "slot": slot.index}
-        proposal = self._sampler.propose(self._seen, state, own, 1)[0]
-        note.update(proposal.note)
-        reason = self._refuse(proposal)
+            return own
+        state = {**self._core.explain(), **own.note}
+        proposal = self._sampler.propose(self._seen, state, own.params, 1)[0]
+        note = {**own.note, **proposal.note}
+        reason = self._refuse(proposal, candidate)
         if reason:
             if reason != PROBATION:
                 self._share.missed()
-            return Suggestion(own, Origin.FALLBACK, slot.token, {**note, "reason": reason})
+            return replace(own, origin=Origin.FALLBACK, note={**note, "reason": reason})
         assert proposal.params is not None
+        self._core.replace(candidate, proposal.params)
         origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
-        return Suggestion(proposal.params, origin, slot.token, note)
+        return Suggestion(proposal.params, origin, candidate.token, note)
 
-    def _refuse(self, proposal: Proposal) -> str:
+    def _refuse(self, proposal: Proposal, candidate: Candidate) -> str:
         """Returns why a proposal is not to be run, or nothing."""
-        if proposal.params is not None and self._options.screen == "neighbours":
-            near = self._seen.neighbourhood(self._problem.repair(proposal.params))
-            self._promising = self._promising + 1 if near <= PROMISING else 0
-            if self._promising < IN_A_ROW:
-                return PROBATION if self._promising else "poor neighbourhood"
-        return self._seen.refuse(proposal, duplicates=self._options.duplicates, fallback=self._options.fallback)
+        reason = "" if proposal.params is None else self._screen.refuse(proposal.params, candidate)
+        options = self._options
+        return reason or self._seen.refuse(proposal, duplicates=options.duplicates, fallback=options.fallback)
 
     def _loss(self, trial: Trial) -> float | None:
         """Returns what a trial counts as now, on the scale of all trials so far; None: it failed."""
         return self._scalar.loss(trial) if trial.complete else None
-
-    def _goes_again(self, trial: Trial, compared: float) -> bool:
-        """Whether the slot of a model's trial goes out again, with CMA-ES's own candidate."""
-        options = self._options
-        if options.injection == "none":
-            return True
-        if not trial.complete:
-            return options.failed == "reissue"
-        return compared < 0.5 and options.poor == "reissue"
 
 
 def _share(options: CentaurOptions) -> Share:

@@ -67,6 +67,8 @@ def prompt_variables(
         "advice": row(advice),
         "state": state,
         "mean": row(state["mean"] | _choice_modes(space, state)) if "mean" in state else "",
+        "expected": row(state["expected_best"]["params"]) if "expected_best" in state else "",
+        "unexplored": [row(params) for params in state.get("unexplored", ())],
         "spread": {name: f"{show(low)} to {show(high)}" for name, (low, high) in state.get("spread", {}).items()},
     }
 

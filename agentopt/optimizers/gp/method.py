@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -108,6 +108,8 @@ class Gp:
         """Trials that others asked for, the task's default not counted."""
         self._note: dict[str, Json] | None = None
         """What came of asking for the belief; None: it was not asked for yet."""
+        self._promise: Callable[[Rows], Vector] | None = None
+        """What the last suggestion has the most of; None: it is none of the process's."""
 
     def ask(self, n: int) -> list[Suggestion]:
         """Returns `n` configurations; those that are being evaluated are taken for done as predicted."""
@@ -122,6 +124,22 @@ class Gp:
         elif trial.origin is not Origin.BASELINE:
             self._foreign += 1
         self._opening.learn(trial.token, trial.value)
+
+    def promise(self, params: Params) -> float | None:
+        """Returns the log of what a configuration promises by what led to the last suggestion.
+
+        None where that is none of the process's: one of the first trials, or a plain step.
+        """
+        if self._promise is None:
+            return None
+        return float(self._promise(self._space.row(self._problem.repair(params))[None])[0])
+
+    def replace(self, suggestion: Suggestion, params: Params) -> None:
+        """Takes note that a configuration is evaluated in place of a suggestion, which it may make again."""
+        assert suggestion.token is not None
+        self._seen.discard(self._identity(suggestion.params))
+        self._seen.add(self._identity(params))
+        self._pending[suggestion.token] = self._space.row(self._problem.repair(params))
 
     def explain(self) -> Mapping[str, Json]:
         """Returns what the process has learned, in the user's units, and how far the belief has proved right."""
@@ -143,6 +161,7 @@ class Gp:
         note: dict[str, Json] = {}
         if self._note is None:
             self._note = note = self._believe()
+        self._promise = None
         token, self._asked = self._asked, self._asked + 1
         losses = self._data.losses(self._weights())
         if token + self._foreign < self._options.initial or np.isfinite(losses).sum() < LEAST:
@@ -198,15 +217,19 @@ class Gp:
         good = order[: max(LEAST, int(_GOOD * np.isfinite(losses).sum()))]
         belief = self._opening.belief
         exponent = 0.0 if belief is None else belief.exponent(self._data.count) * self._standing(belief)
-        if belief is None or exponent < _FAINT:
-            found, _ = promising(self._space, rows[good], rows[:0], self._model.promise, self._rng)
-            return self._new(found), Origin.GP
-
-        def promise(some: Rows) -> Vector:
-            return self._model.promise(some) + exponent * belief.log_density(some)
-
-        found, _ = promising(self._space, rows[good], belief.rows, promise, self._rng)
+        self._promise, believed = self._model.promise, rows[:0]
+        if belief is not None and exponent >= _FAINT:
+            self._promise, believed = self._believed(belief, exponent), belief.rows
+        found, _ = promising(self._space, rows[good], believed, self._promise, self._rng)
         return self._new(found), Origin.GP
+
+    def _believed(self, belief: Belief, exponent: float) -> Callable[[Rows], Vector]:
+        """Returns the promise times the density around what is believed, to that exponent; both in logs."""
+
+        def promise(rows: Rows) -> Vector:
+            return self._model.promise(rows) + exponent * belief.log_density(rows)
+
+        return promise
 
     def _standing(self, belief: Belief) -> float:
         """Returns how far the process agrees: from 0, the belief's rows are predicted no better than others, to 1."""

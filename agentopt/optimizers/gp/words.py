@@ -11,13 +11,19 @@ from agentopt.optimizers.gp.rows import Rows, RowSpace
 from agentopt.protocols import Problem
 from agentopt.trial import Json
 
+CORNERS = 3
+"""How many unexplored configurations are named."""
+DRAWS = 300
+"""Draws that they are among."""
+
 
 def learned(problem: Problem, space: RowSpace, model: Model, rows: Rows) -> dict[str, Json]:
     """Returns the state of a fitted process.
 
     `matters`: the share of each parameter in how fast the objective changes over its whole range, the largest first;
-    `noise`: the standard deviation of repeats, in that of the signal; `expected_best`: the observed configuration with
-    the lowest mean, and with one objective the value there with one standard deviation on both sides.
+    `noise`: the standard deviation of repeats, in that of the signal; `failing`: the share of trials that fail;
+    `expected_best`: the observed configuration with the lowest mean, and with one objective the value there with one
+    standard deviation on both sides; `unexplored`: configurations that the process knows least about.
     """
     process = model.process
     scales = sum(m.weight * m.h[: len(space.choices)] for m in process.members)
@@ -42,4 +48,21 @@ def learned(problem: Problem, space: RowSpace, model: Model, rows: Rows) -> dict
         ]
         low, middle, high = sorted(problem.objectives[0].loss(bound) for bound in bounds)
         state |= {"value": middle, "from": low, "to": high}
-    return {**found, "expected_best": state}
+    corners = [space.params(row) for row in unexplored(space, model, rows)]
+    return {**found, "expected_best": state, "unexplored": corners}
+
+
+def unexplored(space: RowSpace, model: Model, rows: Rows) -> list[Rows]:
+    """Returns `CORNERS` rows whose value is the most uncertain, far from each other.
+
+    They are among draws that are the same for the same number of rows: asking for them changes nothing.
+    """
+    draws = space.draw(DRAWS, np.random.default_rng(len(rows)))
+    std = np.sum([p.weight * p.std for p in model.process.predict(draws)], axis=0)
+    apart, found = np.ones(DRAWS), list[Rows]()
+    for _ in range(CORNERS):
+        corner = draws[int(np.argmax(std * apart))]
+        found.append(corner)
+        steps = np.where(space.choices, draws != corner, np.abs(draws - corner))
+        apart = np.minimum(apart, steps.mean(axis=1))
+    return found
