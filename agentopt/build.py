@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agentopt.changes import NOT_REPEATABLE, Changes, apply, moved
-from agentopt.config import DEFAULT_TRIALS, RunConfig, load_config, save_config, validated, with_none
+from agentopt.config import DEFAULT_TRIALS, RunConfig, save_config, validated, with_none
 from agentopt.errors import AgentoptError, ReplayMismatch, UsageError
 from agentopt.executors.inline import InlineExecutor
 from agentopt.executors.local import LocalExecutor
@@ -26,7 +26,7 @@ from agentopt.opened import OpenRun
 from agentopt.optimizers import METHODS, Method, MethodOptions, load_method
 from agentopt.protocols import FUNCTION, Executor, Optimizer, Problem, Task, is_ask_tell
 from agentopt.provenance import made_of, provenance
-from agentopt.resolve import absolute, model_settings
+from agentopt.resolve import absolute, model_settings, stored_config
 from agentopt.study import Stop, Study, baseline
 from agentopt.task import code_folders, load_task
 from agentopt.trial import Json, SeedRule
@@ -188,7 +188,7 @@ def resume_run(
     """
     given = {"trials": trials, "budget": budget, "max_failures": max_failures, "base_url": base_url, "strict": strict}
     changes = validated(Changes, given, "agentopt resume")
-    config, origin = load_config(run)
+    config, origin = stored_config(run)
     if task is None and config.task.startswith(FUNCTION):
         how = "AskTell" if is_ask_tell(config.task) else "minimize on a function"
         raise UsageError(f"{run} was started from Python with {how}: continue it there, with run={str(run)!r}.")
@@ -205,7 +205,7 @@ def resume_run(
 
 def same_run(plan: Plan, run: Path) -> None:
     """Raises UsageError where a run folder was made by another configuration than the plan's, `Changes` left aside."""
-    there = load_config(run)[0]
+    there = stored_config(run)[0]
     before = there.model_dump() | {"options": options_of(there, model=there.model is not None).model_dump(mode="json")}
     now = plan.config.model_dump()
     for name in before:

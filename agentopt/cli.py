@@ -154,10 +154,14 @@ def runs_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def run(config: Path | None, runs_dir: Path, name: str | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
     """Searches a task with METHOD, cmaes where none is given."""
     from agentopt import build, runs
-    from agentopt.config import from_flags, merged, read_toml
+    from agentopt.config import DEFAULT_METHOD, from_flags, merged, read_toml
     from agentopt.progress import watcher_of
+    from agentopt.resolve import stored_options
 
-    settings = merged({} if config is None else read_toml(config), from_flags(**flags))
+    file = {} if config is None else read_toml(config)
+    if "provenance" in file:  # the config.toml of another run
+        file["options"] = stored_options(file.get("method", DEFAULT_METHOD), file.get("options", {}))
+    settings = merged(file, from_flags(**flags))
     plan = build.plan(settings, where="agentopt run" if config is None else str(config), say=say)
     folder = runs.run_folder(plan.config, runs_dir, name)
     with watcher_of(folder, shown=not quiet) as watcher, signals():

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agentopt.config import RunConfig, validated
+from agentopt.config import RunConfig, load_config, validated
 from agentopt.errors import UsageError
 from agentopt.llm.gguf import SUFFIX
 from agentopt.llm.settings import ModelSettings
-from agentopt.optimizers import MethodOptions
+from agentopt.optimizers import MethodOptions, load_method
 from agentopt.task import CODE_FILE
 
 
@@ -23,6 +23,17 @@ def absolute(task: str) -> str:
         if ("/" in path or path.endswith(".py")) and Path(path).exists():
             return str(Path(path).resolve()) + rest
     return task
+
+
+def stored_config(run: Path) -> tuple[RunConfig, dict[str, Any]]:
+    """Returns the configuration of a run folder and its provenance, options that came after the run filled in."""
+    config, origin = load_config(run)
+    return config.model_copy(update={"options": stored_options(config.method, config.options)}), origin
+
+
+def stored_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options as a run folder states them, with those that the method did not have yet as they were then."""
+    return {**load_method(method).Options.unstated, **options}
 
 
 def model_settings(

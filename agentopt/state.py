@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from agentopt.build import Plan, json_value, options_of
-from agentopt.config import RunConfig, load_config
+from agentopt.config import RunConfig
 from agentopt.errors import ReplayMismatch, UsageError
 from agentopt.journal import History, read_history
 from agentopt.llm import recorded_gateway
 from agentopt.protocols import FUNCTION, Objective, Task
+from agentopt.resolve import stored_config
 from agentopt.space import SearchSpace
 from agentopt.study import replay
 from agentopt.task import FunctionTask, load_task
@@ -24,7 +25,7 @@ def state_of(run: Path) -> dict[str, Json]:
     task or a prompt is no longer what the run was made with.
     """
     history = read_history(run)
-    config, _ = load_config(run)
+    config, _ = stored_config(run)
     if config.task.startswith(FUNCTION):
         task = _function(run, config, history)
     else:

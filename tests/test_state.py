@@ -27,9 +27,12 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+CMAES_TURNS = {"core": "cmaes", "ratio": 0.5, "warmup": 3, "screen": "none"}
+
+
 @pytest.mark.parametrize(
     ("method", "options"),
-    [("cmaes", {}), ("centaur", {"ratio": 0.5, "warmup": 3, "screen": "none"}), ("llm", {}), ("local", {})],
+    [("cmaes", {}), ("centaur", CMAES_TURNS), ("centaur", {"ratio": 0.5}), ("llm", {}), ("local", {})],
 )
 def test_it_is_that_of_the_run_which_may_be_under_way(method, options, tmp_path):
     script = tmp_path / "model.py"

@@ -61,6 +61,9 @@ class MethodOptions(BaseModel):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """For a method with an option `preset`: the options that each of its values sets where they are not given."""
 
+    unstated: ClassVar[Mapping[str, Any]] = {}
+    """What options that came later were in runs that are stored without them, where their default is another one."""
+
     @model_validator(mode="before")
     @classmethod
     def _apply_preset(cls, given: Any) -> Any:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from agentopt.llm.gateway import Gateway
 from agentopt.optimizers.cmaes import CmaEsOptions
-from agentopt.optimizers.cores import Candidate, CmaEsCore, Core, GpCore, Lessons
+from agentopt.optimizers.cores import Again, Candidate, CmaEsCore, Core, GpCore, Lessons
 from agentopt.optimizers.sampler import SamplerName, make_sampler
 from agentopt.optimizers.scalarise import Scalarisation
 from agentopt.optimizers.screening import PROBATION, ScreenName, make_screen
@@ -28,19 +28,16 @@ from agentopt.trial import Json, Origin, Suggestion, Trial
 
 UNGUARDED: Mapping[str, Any] = {"poor": "tell", "screen": "none"}
 """What a fixed ratio sets where it is not given: the model has exactly that share, whatever comes of it."""
-CORES: Mapping[str, Mapping[str, Any]] = {
-    "cmaes": {},
-    "gp": {
-        "screen": "promise",
-        "prompt": "centaur/process",
-        "injection": "raw",
-        "failed": "tell",
-        "poor": "tell",
-    },
+OF_CMAES: Mapping[str, Any] = {
+    "screen": "neighbours",
+    "prompt": "centaur/propose",
+    "injection": "clipped",
+    "failed": "reissue",
+    "poor": "reissue",
 }
-"""What a core sets where it is not given; the Gaussian process learns from every trial as it is."""
-OF_CMAES = ("start", "sigma0", "popsize", "choices", "injection", "failed", "poor")
-"""Options that mean nothing to the Gaussian process."""
+"""What `core=cmaes` sets where it is not given."""
+ONLY_CMAES = ("start", "sigma0", "popsize", "choices", "injection", "failed", "poor")
+"""Options that the Gaussian process has no use for: it has no generations, and learns from every trial as it is."""
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "paper": {
@@ -66,10 +63,12 @@ class CentaurOptions(CmaEsOptions):
     """The options of Centaur; those of its CMA-ES are among them."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    unstated: ClassVar[Mapping[str, Any]] = {"core": "cmaes"}
 
     core: Literal["cmaes", "gp"] = Field(
-        "cmaes",
-        description="Who takes the other turns and is shown to the model: CMA-ES, as published, or a Gaussian process.",
+        "gp",
+        description="Who takes the other turns and is shown to the model: a Gaussian process, or CMA-ES, as published."
+        " Sets the options below that are not given, as a fixed ratio does.",
     )
 
     preset: Literal["default", "paper"] = Field(
@@ -92,27 +91,26 @@ class CentaurOptions(CmaEsOptions):
         " best trial), uniform, advisor (the core's own candidate).",
     )
     injection: Literal["clipped", "raw", "none"] = Field(
-        "clipped",
-        description="What CMA-ES learns from the model's trials: clipped to the Mahalanobis length of injected points,"
-        " raw, or nothing.",
+        "raw",
+        description="What the core learns from the model's trials: raw, all that there is; with core=cmaes clipped,"
+        " its default, to the Mahalanobis length of injected points, or none.",
     )
-    failed: Literal["reissue", "tell"] = Field(
-        "reissue",
-        description="A failed trial of the model: its slot goes out again with CMA-ES's own candidate, or it is told"
-        " and ranks last.",
+    failed: Again = Field(
+        "tell",
+        description="A failed trial of the model: it is told; with core=cmaes reissue, its default: the slot goes out"
+        " again with CMA-ES's own candidate.",
     )
-    poor: Literal["reissue", "tell"] = Field(
-        "reissue",
-        description="A trial of the model that is no better than half of CMA-ES's last generation of trials: its slot"
-        " goes out again, or it is told. With a fixed ratio it is told unless this says otherwise.",
+    poor: Again = Field(
+        "tell",
+        description="A trial of the model that is no better than half of the core's last ones: it is told; with"
+        " core=cmaes and no fixed ratio reissue, as failed.",
     )
     screen: ScreenName = Field(
-        "neighbours",
-        description="neighbours: a configuration of the model is run where it and the three before it were promising,"
-        " which means that the three trials nearest to it rank in the better half on average; promise, the default of"
-        " core=gp: where the process expects an improvement of a third of that by its own candidate, or more. Else"
-        " the core's own candidate runs, tagged fallback. none: all are run. With a fixed ratio none unless this says"
-        " otherwise.",
+        "promise",
+        description="promise: a configuration of the model is run where the process expects a hundredth of the"
+        " improvement by its own candidate, or more. neighbours, the default of core=cmaes: where it and the three"
+        " before it were promising, which means that the three trials nearest to it rank in the better half on average."
+        " Else the core's own candidate runs, tagged fallback. none, the default with a fixed ratio: all are run.",
     )
     fallback: Literal["advisor", "stop"] = Field(
         "advisor",
@@ -122,7 +120,7 @@ class CentaurOptions(CmaEsOptions):
     duplicates: Duplicates = Field(
         "fallback", description="A configuration that was evaluated before: replaced like an unreadable reply, or run."
     )
-    prompt: str = Field("centaur/propose", description="The prompt file under prompts/, without its ending.")
+    prompt: str = Field("centaur/process", description="The prompt file under prompts/; centaur/propose for CMA-ES.")
     reply: Literal["array", "object"] = Field(
         "array", description="The form of configurations in prompts and replies: values in order, or by name."
     )
@@ -146,8 +144,8 @@ class CentaurOptions(CmaEsOptions):
             return given
         given = {**cls.presets.get(str(given.get("preset", "default")), {}), **given}
         unguarded = {} if given.get("ratio", "auto") == "auto" else UNGUARDED
-        core = str(given.get("core", cls.model_fields["core"].default))
-        return {**CORES.get(core, {}), **unguarded, **given}
+        of_core = OF_CMAES if given.get("core") == "cmaes" else {}
+        return {**of_core, **unguarded, **given}
 
     @model_validator(mode="after")
     def _check(self) -> CentaurOptions:
@@ -156,9 +154,9 @@ class CentaurOptions(CmaEsOptions):
         if self.weights is not None and not (all(w >= 0 for w in self.weights) and sum(self.weights) > 0):
             raise ValueError(f"weights are {self.weights}; they are 0 or more, and not all of them 0")
         if self.core == "gp":
-            fields, set_by = type(self).model_fields, CORES["gp"]
-            if wrong := [n for n in OF_CMAES if getattr(self, n) != set_by.get(n, fields[n].default)]:
-                raise ValueError(f"{', '.join(wrong)}: of core=cmaes; core=gp leaves it as it is")
+            fields = type(self).model_fields
+            if wrong := [name for name in ONLY_CMAES if getattr(self, name) != fields[name].default]:
+                raise ValueError(f"{', '.join(wrong)}: for core=cmaes alone; this is core=gp")
         elif self.screen == "promise":
             raise ValueError("screen=promise needs core=gp: CMA-ES predicts no values")
         if self.schedule == "interval" and self.ratio == "auto":

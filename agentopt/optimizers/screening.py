@@ -16,7 +16,7 @@ PROMISING = 0.5
 IN_A_ROW = 4
 """How many of the model's configurations must be promising, one after the other, for the last of them to be run."""
 PROBATION = "looked at only"
-MARGIN = math.log(3)
+MARGIN = math.log(100)
 """How far the promise of a configuration may lie below that of the core's own candidate."""
 
 

@@ -18,9 +18,14 @@ VARIANTS = [
     ("tpe", {"multivariate": False}),
     ("tpe", {"group": True, "failed": "ignore", "n_startup_trials": 2}),
     ("tpe", {"constant_liar": False, "failed": 100, "n_startup_trials": 0}),
-    *(("centaur", {"sampler": sampler, "ratio": 0.5, "warmup": 2}) for sampler in ("incumbent", "uniform", "advisor")),
+    *(
+        ("centaur", {"core": "cmaes", "sampler": sampler, "ratio": 0.5, "warmup": 2})
+        for sampler in ("incumbent", "uniform", "advisor")
+    ),
+    *(("centaur", {"core": "gp", "sampler": sampler, "ratio": 0.5}) for sampler in ("incumbent", "uniform")),
+    ("centaur", {"core": "cmaes"}),
     ("centaur", {"preset": "paper", "warmup": 2}),
-    ("centaur", {"injection": "none", "duplicates": "run", "popsize": 6}),
+    ("centaur", {"core": "cmaes", "injection": "none", "duplicates": "run", "popsize": 6}),
     ("cmaes", {"start": "centre", "choices": "uniform"}),
     ("llm", {"sampler": "incumbent", "initial": 3}),
     ("hollm", {"preset": "paper", "surrogate": "labels", "batch": 6}),
@@ -84,7 +89,7 @@ def test_contract(variant, check, problem, tmp_path):
     check(build, CODE_PROBLEM if problem == "code" else PROBLEMS[problem])
 
 
-CLASSICAL = (Origin.CMAES, Origin.FALLBACK)
+CLASSICAL = (Origin.CMAES, Origin.GP, Origin.RANDOM, Origin.LOCAL, Origin.FALLBACK)
 """What the methods that ask a model run besides the model's configurations: a promise of theirs alone."""
 NO_REPEATS = [
     ("local", {}, ()),
@@ -95,8 +100,9 @@ NO_REPEATS = [
     ("llambo", {"choices": "random"}, ()),
     ("opro", {"initial": 2}, ()),
     ("llm", {}, CLASSICAL),
+    ("centaur", {"core": "cmaes", "ratio": 0.5, "warmup": 2}, CLASSICAL),
+    ("centaur", {"core": "cmaes", "ratio": 0.5, "warmup": 2, "sampler": "incumbent"}, CLASSICAL),
     ("centaur", {"ratio": 0.5, "warmup": 2}, CLASSICAL),
-    ("centaur", {"ratio": 0.5, "warmup": 2, "sampler": "incumbent"}, CLASSICAL),
 ]
 
 

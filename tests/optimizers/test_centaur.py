@@ -1,4 +1,4 @@
-"""Centaur: whose turn it is, what CMA-ES learns from a model's trial, and what the model is shown."""
+"""Centaur with CMA-ES: whose turn it is, what CMA-ES learns from a model's trial, and what the model is shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def good(_, view):
 
 
 def centaur(tmp_path, script=good, seed=0, **options):
-    return building(Centaur, tmp_path, script, **options)(PROBLEM, seed)
+    return building(Centaur, tmp_path, script, **{"core": "cmaes", **options})(PROBLEM, seed)
 
 
 def told(number, suggestion, outcome=None):
@@ -79,7 +79,7 @@ def test_the_published_schedule_rounds_its_ratio():
 def test_a_preset_yields_to_what_is_given():
     assert CentaurOptions(preset="paper", ratio=0.5).ratio == 0.5
     assert CentaurOptions(preset="paper").injection == "raw"
-    assert CentaurOptions().injection == "clipped"
+    assert CentaurOptions(core="cmaes").injection == "clipped"
 
 
 @pytest.mark.parametrize("bad", [{"ratio": 1.5}, {"ratio": -0.1}, {"schedule": "interval", "ratio": "auto"}])
@@ -257,10 +257,10 @@ def test_a_useless_model_costs_its_trials_and_nothing_else(tmp_path):
 
 
 def test_a_fixed_ratio_is_the_users_word():
-    fixed, followed = CentaurOptions(ratio=0.3), CentaurOptions()
+    fixed, followed = CentaurOptions(core="cmaes", ratio=0.3), CentaurOptions(core="cmaes")
     assert (fixed.screen, fixed.poor) == ("none", "tell")
     assert (followed.screen, followed.poor) == ("neighbours", "reissue")
-    assert CentaurOptions(ratio=0.3, screen="neighbours").screen == "neighbours"
+    assert CentaurOptions(core="cmaes", ratio=0.3, screen="neighbours").screen == "neighbours"
 
 
 def test_error_diffusion_never_drifts():
@@ -285,7 +285,8 @@ def prompts_of(method, tmp_path, **options):
 @pytest.mark.parametrize(
     ("name", "method", "options"),
     [
-        ("centaur-propose", Centaur, {"ratio": 0.5}),
+        ("centaur-propose", Centaur, {"core": "cmaes", "ratio": 0.5}),
+        ("centaur-process", Centaur, {"ratio": 0.5}),
         ("centaur-paper", Centaur, {"preset": "paper"}),
         ("llm-propose", LlmSearch, {"recent": 5}),
     ],

@@ -92,7 +92,7 @@ VALUES = [(0.0, 10.0), (1.0, 9.0), (4.0, 5.0), (5.0, 1.0), (1000.0, 0.0), (2.0, 
 
 
 def test_a_generation_is_ranked_on_the_scale_at_its_end():
-    made, options = problem(None, None), CentaurOptions(ratio=0.0, sampler="uniform")
+    made, options = problem(None, None), CentaurOptions(core="cmaes", ratio=0.0, sampler="uniform")
     search, plain = Centaur(made, options, np.random.default_rng(0)), CmaEs(made, options, np.random.default_rng(0))
     trials = [told(number, asked, VALUES[number]) for number, asked in enumerate(search.ask(6))]
     for one in trials:
@@ -108,7 +108,7 @@ def test_a_generation_is_ranked_on_the_scale_at_its_end():
 
 def test_a_models_trial_is_compared_with_earlier_ones_on_the_scale_of_now():
     """The model's trial shows that the others, which seemed alike in the second objective, are all bad in it."""
-    options = CentaurOptions(sampler="uniform", ratio=1.0, poor="reissue", warmup=3)
+    options = CentaurOptions(core="cmaes", sampler="uniform", ratio=1.0, poor="reissue", warmup=3)
     search = Centaur(problem(None, None), options, np.random.default_rng(0))
     for number, values in enumerate([(0.0, 10.0), (1.0, 10.0), (2.0, 10.0)]):
         search.tell(told(number, search.ask(1)[0], values))
@@ -125,7 +125,7 @@ def test_centaur_walks_towards_the_front():
         return tuple((params["x"] - c) ** 2 + (params["y"] - c) ** 2 for c in (0.3, 0.6))
 
     made = problem(1.0, 1.0)
-    options = CentaurOptions(sampler="incumbent", ratio=0.3, warmup=6)
+    options = CentaurOptions(core="cmaes", sampler="incumbent", ratio=0.3, warmup=6)
     apart = []
     for seed in range(5):
         search, trials = Centaur(made, options, np.random.default_rng(seed)), []
@@ -136,5 +136,5 @@ def test_centaur_walks_towards_the_front():
         assert hypervolume([t.values for t in trials[:10]], (1, 1)) < hypervolume([t.values for t in trials], (1, 1))
         apart.append(max(abs(t.params["x"] - t.params["y"]) for t in trials[-10:]))
     assert median(apart) < 0.2
-    weights = CentaurOptions(sampler="incumbent", weights=(1.0, 0.0))
+    weights = CentaurOptions(core="cmaes", sampler="incumbent", weights=(1.0, 0.0))
     assert Centaur(made, weights, np.random.default_rng(0)).ask(1)
