@@ -84,7 +84,8 @@ def searched(method, run=None, **given):
 
 
 CASES = [
-    ("centaur", {"ratio": 1.0, "warmup": 0, "popsize": 4}),
+    ("centaur", {"core": "cmaes", "ratio": 1.0, "warmup": 0, "popsize": 4}),
+    ("centaur", {"core": "gp", "ratio": 1.0, "warmup": 0}),
     ("llm", {}),
     ("hollm", {"initial": 2}),
     ("opro", {"initial": 2, "replies": 2}),
@@ -92,7 +93,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError('the server died')"])
-@pytest.mark.parametrize(("method", "options"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("method", "options"), CASES, ids=["-".join([name, options.get("core", "")]) for name, options in CASES])
 def test_an_ask_that_is_cut_short_has_asked_nothing(method, options, error):
     Path("script.py").write_text(SCRIPT.format(error=error))
     given = {"options": options, "model": "scripted:script.py:model"}

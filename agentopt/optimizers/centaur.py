@@ -134,7 +134,8 @@ class CentaurOptions(CmaEsOptions):
     weights: tuple[float, ...] | None = Field(
         None,
         description="For tasks with several objectives: the weight of each in the augmented Chebyshev distance to the"
-        " best values, which is what is minimised; unset: equal ones.",
+        " best values, which is what is minimised; unset: equal ones. The Gaussian process draws its own at each ask:"
+        " there they only say what a trial of the model was worth.",
     )
 
     @model_validator(mode="before")
@@ -232,7 +233,7 @@ class Centaur:
         own = candidate.own
         turn = self._count >= self._options.warmup and self._share.next(self._count, blocked=candidate.blocked)
         if not turn:
-            return own
+            return self._as_is(candidate, own)
         state = {**self._core.explain(), **own.note}
         proposal = self._sampler.propose(self._seen, state, own.params, 1)[0]
         note = {**own.note, **proposal.note}
@@ -240,11 +241,16 @@ class Centaur:
         if reason:
             if reason != PROBATION:
                 self._share.missed()
-            return replace(own, origin=Origin.FALLBACK, note={**note, "reason": reason})
+            return self._as_is(candidate, replace(own, origin=Origin.FALLBACK, note={**note, "reason": reason}))
         assert proposal.params is not None
         self._core.replace(candidate, proposal.params)
         origin = Origin.LLM if self._options.sampler == "llm" else Origin.CONTROL
         return Suggestion(proposal.params, origin, candidate.token, note)
+
+    def _as_is(self, candidate: Candidate, own: Suggestion) -> Suggestion:
+        if candidate.new:
+            self._seen.take(own.params)
+        return own
 
     def _refuse(self, proposal: Proposal, candidate: Candidate) -> str:
         """Returns why a proposal is not to be run, or nothing."""

@@ -23,6 +23,8 @@ class Candidate:
     own: Suggestion
     blocked: bool
     """Whether nothing may be run in its place."""
+    new: bool = False
+    """Whether it repeats nothing, and nobody is to repeat it while it is being evaluated."""
 
     @property
     def token(self) -> int:
@@ -157,7 +159,7 @@ class GpCore:
     def candidate(self) -> Candidate | None:
         """Returns the process's own suggestion; none of the first trials, and no plain step, is for others."""
         own = self._search.ask(1)[0]
-        candidate = Candidate(own, blocked=self._search.promise(own.params) is None)
+        candidate = Candidate(own, blocked=self._search.promise(own.params) is None, new=True)
         self._waiting.add(candidate.token)
         return candidate
 
