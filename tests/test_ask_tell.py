@@ -93,7 +93,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError('the server died')"])
-@pytest.mark.parametrize(("method", "options"), CASES, ids=["-".join([name, options.get("core", "")]) for name, options in CASES])
+@pytest.mark.parametrize(
+    ("method", "options"), CASES, ids=["-".join([name, options.get("core", "")]) for name, options in CASES]
+)
 def test_an_ask_that_is_cut_short_has_asked_nothing(method, options, error):
     Path("script.py").write_text(SCRIPT.format(error=error))
     given = {"options": options, "model": "scripted:script.py:model"}
