@@ -78,7 +78,8 @@ def trainings(run):
 
 def killed(run, training):
     """Finalises in a process of its own that is killed when a training, from 1, has its scores."""
-    more = {"FINAL_TASK_KILL": str(training), "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ["PYTHONPATH"]])}
+    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    more = {"FINAL_TASK_KILL": str(training), "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "agentopt", "finalise", str(run), "--seeds", "2"]
     done = subprocess.run(command, env={**os.environ, **more}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -8,7 +8,7 @@ from suite_tables import FIRST
 from agentopt.problems.hwgpt_nets import VARIABLE
 from agentopt.sandbox import Tier, why_not
 from agentopt.task import load_task, task_names
-from agentopt.testing.contracts import TASK_CHECKS, evaluation_is_repeatable
+from agentopt.testing.contracts import TASK_CHECKS, defaults_can_be_evaluated, evaluation_is_repeatable
 
 NEEDED = {
     "svm-breast-cancer": "sklearn",
@@ -29,10 +29,12 @@ SHORT = {"nanolm": {"train_budget": "4k tokens"}}
 def _marks(name, check):
     """Leaves to `make test-all` what repeats the rest at length.
 
-    That trainings and scores of nanolm repeat to the last bit is seen in `tests/lm`, each by itself.
+    That nanolm trains with its defaults, and that trainings and scores repeat to the last bit, is seen in `tests/lm`.
     """
+    if name == "nanolm" and check in (defaults_can_be_evaluated, evaluation_is_repeatable):
+        return pytest.mark.thorough
     table = name.partition("-")[0] in ("hpolib", "hpobench", "nb201", "nbgraph") and name not in FIRST
-    return pytest.mark.thorough if check is evaluation_is_repeatable and (table or name == "nanolm") else ()
+    return pytest.mark.thorough if check is evaluation_is_repeatable and table else ()
 
 
 CASES = [

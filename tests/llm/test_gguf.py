@@ -195,6 +195,7 @@ def test_a_real_file_that_cannot_be_converted_is_refused_in_words(
     assert not [folder for folder in (here / "cache" / "models").iterdir() if folder.is_dir()]
 
 
+@pytest.mark.thorough
 @pytest.mark.served
 @pytest.mark.usefixtures("small_model")
 def test_a_run_asks_a_gguf_file(
