@@ -56,9 +56,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
 
 def made_of(config: RunConfig) -> dict[str, str]:
     """Returns what decides what a run evaluates: versions, and digests of the files of its task, method and model."""
-    digests = {
-        f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in _files(config)
-    }
+    digests = {f"{path.parent.name}/{path.name}": _digest(path) for path in _files(config)}
     if (path := _weights(config)) is not None:
         digests[f"{path.parent.name}/{path.name}"] = digest_of(path)[:16]
     return {**digests, "python": platform.python_version(), **installed(sorted(_packages(config)))}
