@@ -151,11 +151,9 @@ class Gp:
         if belief is not None:
             state["belief"] = {"better_than_uniform": round(belief.better, 3), "trust": round(belief.trust, 3)}
             state["in_words"] = belief.in_words(_WHOSE[self._options.prior if len(self._answers) else "default"])
-        return (
-            state
-            if self._fitted < 0
-            else {**state, **learned(self._problem, self._space, self._model, self._data.rows)}
-        )
+        if self._fitted < 0:
+            return state
+        return {**state, **learned(self._problem, self._space, self._model, self._data.rows)}
 
     def _next(self) -> Suggestion:
         note: dict[str, Json] = {}

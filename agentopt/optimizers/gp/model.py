@@ -11,7 +11,7 @@ from scipy.special import log_ndtr, logsumexp
 
 from agentopt.optimizers.gp.acquisition import expected_improvement
 from agentopt.optimizers.gp.kernel import Mask, Vector
-from agentopt.optimizers.gp.process import Process
+from agentopt.optimizers.gp.process import Process, mixed_mean
 from agentopt.optimizers.gp.rows import Rows
 from agentopt.optimizers.scalarise import chebyshev
 from agentopt.protocols import Objective
@@ -90,8 +90,7 @@ class Model:
 
     def mean(self, rows: Rows) -> Vector:
         """Returns the mean of the standardised losses that the process predicts, shape (n,)."""
-        found: Vector = np.sum([p.weight * p.mean for p in self.process.predict(rows)], axis=0)
-        return found
+        return mixed_mean(self.process.predict(rows))
 
     def ranked(self, rows: Rows) -> Vector:
         """Returns the means of rows, infinite where they are more likely to fail than not, shape (n,)."""

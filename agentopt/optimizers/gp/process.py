@@ -9,6 +9,7 @@ a random walk on their posterior at each fit and is averaged over by posterior d
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,6 +107,12 @@ class Prediction:
     """The lowest posterior mean at what was observed."""
     weight: float
     warp: Warp
+
+
+def mixed_mean(predictions: Sequence[Prediction]) -> Vector:
+    """Returns the mean of the members' means by their weights, shape (m,)."""
+    found: Vector = np.sum([p.weight * p.mean for p in predictions], axis=0)
+    return found
 
 
 class Process:

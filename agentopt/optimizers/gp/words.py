@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from agentopt.optimizers.gp.model import Model
+from agentopt.optimizers.gp.process import mixed_mean
 from agentopt.optimizers.gp.rows import Rows, RowSpace
 from agentopt.protocols import Problem
 from agentopt.trial import Json
@@ -31,7 +32,7 @@ def learned(problem: Problem, space: RowSpace, model: Model, rows: Rows) -> dict
     order = np.argsort(-pace, kind="stable")
     noise = sum(m.weight * math.exp(m.h[-2] / 2) for m in process.members)
     predictions = process.predict(rows)
-    best = int(np.argmin(model.mean(rows)))
+    best = int(np.argmin(mixed_mean(predictions)))
     found: dict[str, Json] = {
         "matters": {problem.space.names[j]: round(float(pace[j] / pace.sum()), 3) for j in order},
         "noise": round(float(noise), 4),
