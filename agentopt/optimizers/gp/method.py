@@ -153,7 +153,7 @@ class Gp:
             state["in_words"] = belief.in_words(_WHOSE[self._options.prior if len(self._answers) else "default"])
         if self._fitted < 0:
             return state
-        return {**state, **learned(self._problem, self._space, self._model, self._data.rows)}
+        return {**state, **learned(self._problem, self._space, self._model, self._data.count)}
 
     def _next(self) -> Suggestion:
         note: dict[str, Json] = {}

@@ -127,10 +127,12 @@ class Process:
         self.members: list[Member] = []
         """The sets that are averaged over, the most probable first."""
         self._rows: Rows = np.empty((0, len(choices)))
+        self.observed: Rows = self._rows
+        """The rows of the last fit, those that are only supposed left out."""
 
     def fit(self, rows: Rows, values: Vector, steps: int) -> None:
         """Fits finite values, shape (n,), at rows, shape (n, d), with `steps` steps of the random walk."""
-        self._rows = rows
+        self._rows = self.observed = rows
         standardised = _Standardised(values) if self._warped else None
         cells = Distances(rows, rows, self._choices)
 

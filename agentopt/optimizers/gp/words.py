@@ -18,15 +18,15 @@ DRAWS = 300
 """Draws that they are among."""
 
 
-def learned(problem: Problem, space: RowSpace, model: Model, rows: Rows) -> dict[str, Json]:
-    """Returns the state of a fitted process.
+def learned(problem: Problem, space: RowSpace, model: Model, trials: int) -> dict[str, Json]:
+    """Returns the state of a fitted process, after so many trials.
 
     `matters`: the share of each parameter in how fast the objective changes over its whole range, the largest first;
     `noise`: the standard deviation of repeats, in that of the signal; `failing`: the share of trials that fail;
-    `expected_best`: the observed configuration with the lowest mean, and with one objective the value there with one
-    standard deviation on both sides; `unexplored`: configurations that the process knows least about.
+    `expected_best`: the configuration with the lowest mean among those that it was fitted to, and with one objective
+    the value there with one standard deviation on both sides; `unexplored`: configurations that it knows least about.
     """
-    process = model.process
+    process, rows = model.process, model.process.observed
     scales = sum(m.weight * m.h[: len(space.choices)] for m in process.members)
     pace = np.where(space.choices, np.exp(scales), np.exp(-np.asarray(scales)))
     order = np.argsort(-pace, kind="stable")
@@ -49,16 +49,16 @@ def learned(problem: Problem, space: RowSpace, model: Model, rows: Rows) -> dict
         ]
         low, middle, high = sorted(problem.objectives[0].loss(bound) for bound in bounds)
         state |= {"value": middle, "from": low, "to": high}
-    corners = [space.params(row) for row in unexplored(space, model, rows)]
+    corners = [space.params(row) for row in unexplored(space, model, trials)]
     return {**found, "expected_best": state, "unexplored": corners}
 
 
-def unexplored(space: RowSpace, model: Model, rows: Rows) -> list[Rows]:
+def unexplored(space: RowSpace, model: Model, trials: int) -> list[Rows]:
     """Returns `CORNERS` rows whose value is the most uncertain, far from each other.
 
-    They are among draws that are the same for the same number of rows: asking for them changes nothing.
+    They are among draws that are the same for the same number of trials: asking for them changes nothing.
     """
-    draws = space.draw(DRAWS, np.random.default_rng(len(rows)))
+    draws = space.draw(DRAWS, np.random.default_rng(trials))
     std = np.sum([p.weight * p.std for p in model.process.predict(draws)], axis=0)
     apart, found = np.ones(DRAWS), list[Rows]()
     for _ in range(CORNERS):
